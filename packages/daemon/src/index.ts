@@ -1,0 +1,3 @@
+export * from './body.ts';
+export * from './http.ts';
+export * from './log.ts';
