@@ -1,0 +1,33 @@
+import type { Vm } from '../vmm/vmm.ts';
+
+/** A box whose machine runs and whose envd has been given its identity: what services that reach into boxes work with. */
+export interface LiveBox {
+  readonly id: string;
+  /** Incarnation: answers that belong to an older one are dropped. */
+  readonly runId: string;
+  readonly runtime: string;
+  /** The runtime has an agent server. */
+  readonly agent: boolean;
+  readonly vm: Vm;
+  /** For `X-Access-Token`. */
+  readonly accessToken: string;
+}
+
+/** How tasks, files and processes come to boxes; implemented by `boxes/`. */
+export interface BoxAccess {
+  /**
+   * The box, awake: its machine is started again from its disk when it is gone. Callers at once share one start.
+   * @throws box_not_found, box_failed, host_stopping
+   */
+  awake(boxId: string): Promise<LiveBox>;
+  /** Does not start anything. */
+  ifRunning(boxId: string): LiveBox | undefined;
+  /** Called for each new incarnation (created, restarted, adopted). Returns how to stop. */
+  onStarted(listener: (box: LiveBox) => void): () => void;
+  /** Called when the machine of a box is gone without being asked to. */
+  onLost(listener: (box: LiveBox) => void): () => void;
+  /** Called before the rows and files of a killed box are removed; a box's tasks end here. */
+  onKilled(listener: (boxId: string) => Promise<void> | void): () => void;
+  /** Adds a line to the box's log (`source: host`). */
+  note(boxId: string, line: string): void;
+}
