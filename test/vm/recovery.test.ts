@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import type { TaskEvent } from '@citb/api';
+import { completion, Daemon, lines, patience, text, until } from './harness.ts';
+
+suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * patience }, () => {
+  let daemon: Daemon;
+  before(async () => {
+    daemon = await Daemon.start();
+    await daemon.create('ada');
+  });
+  after(async () => {
+    await daemon[Symbol.asyncDispose]();
+  });
+
+  test('a daemon killed with -9 in the middle of a task finds its box again and the stream goes on by `after`', async () => {
+    const before = await daemon.json<{ boxes: { pid: number; id: string }[] }>('GET', '/status');
+    const box = before.boxes[0];
+    assert.ok(box);
+    const response = await daemon.call('POST', '/claude_in_the_box', {
+      user_id: 'ada',
+      task: '[[scenario:deltas count=40 ms=250]] Tell a long story',
+      files: {},
+    });
+    const taskId = response.headers.get('x-task-id') ?? '';
+    const seen: TaskEvent[] = [];
+    await assert.rejects(async () => {
+      for await (const event of lines<TaskEvent>(response)) {
+        seen.push(event);
+        if (seen.filter((one) => one.type === 'text_delta').length === 5) await daemon.end('SIGKILL');
+      }
+      if (seen.at(-1)?.type !== 'completion') throw new Error('cut');
+    });
+    await daemon.launch();
+    const rest = await daemon.call('GET', `/v1/boxes/${box.id}/tasks/${taskId}/events?after=${seen.at(-1)?.seq ?? 0}`);
+    const later: TaskEvent[] = [];
+    for await (const event of lines<TaskEvent>(rest)) later.push(event);
+    const all = [...seen, ...later];
+    assert.deepEqual(
+      all.map((event) => event.seq),
+      all.map((_, index) => index + 1),
+      'no gap, nothing twice',
+    );
+    assert.equal(completion(all).outcome, 'done');
+    const deltas = all
+      .filter((event) => event.type === 'text_delta')
+      .map((event) => event.content)
+      .join('');
+    assert.equal(deltas, text(all), 'every delta arrived once');
+    const after = await daemon.json<{ boxes: { pid: number }[] }>('GET', '/status');
+    assert.equal(after.boxes[0]?.pid, box.pid, 'the same machine went on running');
+    const replay: TaskEvent[] = [];
+    for await (const event of lines<TaskEvent>(await daemon.call('GET', `/v1/boxes/${box.id}/tasks/${taskId}/events`))) replay.push(event);
+    assert.deepEqual(replay, all, 'a finished task can be replayed');
+  });
+
+  test('a killed machine comes back with files and conversation on the next request', async () => {
+    await daemon.task('ada', 'Create a Python script that prints hello world');
+    const { pid } = await daemon.create('ada');
+    process.kill(pid, 'SIGKILL');
+    const download = await daemon.call('GET', '/download_file?user_id=ada&filename=hello.py');
+    assert.equal(download.status, 200);
+    assert.match(await download.text(), /print/);
+    const created = await daemon.create('ada');
+    assert.notEqual(created.pid, pid);
+    assert.match(text(await daemon.task('ada', '[[scenario:recall]] What did I ask?')), /Create a Python script that prints hello world/);
+  });
+
+  test('a machine killed in the middle of a task: the stream still ends with completion and the next task runs', async () => {
+    const { pid } = await daemon.create('ada');
+    const response = await daemon.call('POST', '/claude_in_the_box', {
+      user_id: 'ada',
+      task: '[[scenario:deltas count=400 ms=250]] A very long story',
+      files: {},
+    });
+    const events: TaskEvent[] = [];
+    for await (const event of lines<TaskEvent>(response)) {
+      events.push(event);
+      if (event.type === 'text_delta' && events.filter((one) => one.type === 'text_delta').length === 3) process.kill(pid, 'SIGKILL');
+    }
+    assert.equal(completion(events).outcome, 'interrupted');
+    assert.deepEqual(
+      events.map((event) => event.seq),
+      events.map((_, index) => index + 1),
+    );
+    assert.equal(completion(await daemon.task('ada', 'Create a Python script that prints hello world')).outcome, 'done');
+  });
+
+  test('a killed agent server and a killed Claude Code come back, their children do not', async () => {
+    const id = (await daemon.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes')).boxes[0]?.id ?? '';
+    const response = await daemon.call('POST', '/claude_in_the_box', {
+      user_id: 'ada',
+      task: '[[scenario:bash command="sleep 7777"]] Wait',
+      files: {},
+    });
+    const sleeping = async (): Promise<boolean> =>
+      (await daemon.json<{ processes: { command: string }[] }>('GET', '/list_processes?user_id=ada')).processes.some((entry) =>
+        /^sleep 7777/.test(entry.command),
+      );
+    await until('the command of the agent runs', sleeping);
+    const killed = await daemon.call('POST', `/v1/boxes/${id}/exec`, { command: 'sudo pkill -9 -f /opt/citb/agent' });
+    assert.equal(killed.status, 200);
+    await killed.text();
+    const events: TaskEvent[] = [];
+    for await (const event of lines<TaskEvent>(response)) events.push(event);
+    assert.equal(completion(events).outcome, 'interrupted');
+    await until('the children of the killed agent are gone', async () => !(await sleeping()));
+    assert.match(text(await daemon.task('ada', '[[scenario:recall]] What did I ask?')), /Create a Python script/);
+  });
+
+  test('SIGTERM: the daemon ends with 0, boxes go on and are found again', async () => {
+    const { pid } = await daemon.create('ada');
+    assert.equal(await daemon.end('SIGTERM'), 0);
+    assert.doesNotThrow(() => process.kill(pid, 0));
+    await daemon.launch();
+    assert.equal((await daemon.create('ada')).pid, pid);
+  });
+});
