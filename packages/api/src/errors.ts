@@ -134,9 +134,11 @@ export class ApiError extends Error {
   readonly hint: string;
   readonly retryAfterSeconds: number | undefined;
   readonly field: string | undefined;
+  /** Set where the error came over the wire: the host's log has it. */
+  readonly requestId: string | undefined;
 
   /** @param message what happened in this case; the table's sentence when left out */
-  constructor(code: ErrorCode, message?: string, options?: { hint?: string; field?: string; cause?: unknown }) {
+  constructor(code: ErrorCode, message?: string, options?: { hint?: string; field?: string; requestId?: string; cause?: unknown }) {
     const row: ErrorRow = errorTable[code];
     super(message ?? row.message, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'ApiError';
@@ -145,6 +147,7 @@ export class ApiError extends Error {
     this.hint = options?.hint ?? row.hint;
     this.retryAfterSeconds = row.retryAfterSeconds;
     this.field = options?.field;
+    this.requestId = options?.requestId;
   }
 
   /** The wire form. */
