@@ -34,4 +34,10 @@ export interface Images {
   get(runtime: string, progress?: Progress): Promise<BootImage>;
   /** The image if it is there and current. */
   peek(runtime: string): Promise<BootImage | undefined>;
+  /**
+   * Removes image versions that are neither current nor in use, and their build layers.
+   * @param inUse paths of images (`root`, `tools`, ...) that boxes still have
+   * @returns what was removed, by name
+   */
+  prune(inUse: readonly string[]): Promise<readonly string[]>;
 }
