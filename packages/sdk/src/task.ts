@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type AnswerRequest, type Task as TaskInfo, type TaskEvent, type TaskOutcome, limits, task, taskEvent } from '@citb/api';
+import type { Connection } from './connection.ts';
+import { ConnectionError, isTransient } from './errors.ts';
+import { readLines } from './lines.ts';
+
+export type { TaskInfo };
+type Completion = Extract<TaskEvent, { type: 'completion' }>;
+
+/** How a task ended. A failed task is a result, not an exception: `outcome` says which. */
+export interface TaskResult {
+  readonly outcome: TaskOutcome;
+  /** The agent's last answer, or what went wrong. */
+  readonly text: string;
+  readonly stopReason: string | null;
+  readonly usage: Completion['usage'];
+}
+
+export interface EventOptions {
+  /** Only events with a larger `seq`. Default 0: from the beginning. */
+  readonly after?: number;
+  readonly signal?: AbortSignal;
+  /** How long a broken stream tries to come back, ms, counted from its last sign of life. Default 60 s. */
+  readonly reconnectMs?: number;
+  /** Told before each attempt to come back. */
+  readonly onReconnect?: (cause: Error) => void;
+}
+
+/** Three heartbeats missed: the connection is dead though nobody said so. */
+const silenceMs = limits.heartbeatMs * 3;
+const longestPauseMs = 5_000;
+
+/** One piece of work for the agent of a box. */
+export class Task {
+  readonly id: string;
+  readonly boxId: string;
+  readonly #connection: Connection;
+  #seen = 0;
+  #completion: Completion | undefined;
+
+  constructor(connection: Connection, boxId: string, id: string) {
+    this.#connection = connection;
+    this.boxId = boxId;
+    this.id = id;
+  }
+
+  /** State, times, outcome. @throws ApiError `task_not_found` */
+  async info(): Promise<TaskInfo> {
+    return this.#connection.json(this.#path(), task);
+  }
+
+  /**
+   * What the task does, as it happens; what already happened comes first. Ends after `completion`. A broken connection is
+   * taken up again where it stopped: no event is lost, none comes twice. Leaving the loop does not stop the task.
+   * @throws ApiError; ConnectionError when the host stays away longer than `reconnectMs`
+   */
+  async *events(options: EventOptions = {}): AsyncGenerator<TaskEvent, void, void> {
+    const { signal, reconnectMs = 60_000, onReconnect } = options;
+    let last = options.after ?? 0;
+    let alive = performance.now();
+    for (let failures = 1; ; failures++) {
+      let broken: Error = new ConnectionError('unreachable', 'The stream ended before the task did.');
+      try {
+        for await (const event of readLines(this.#connection, `${this.#path()}/events`, taskEvent, {
+          query: { after: last },
+          signal,
+          silenceMs,
+        })) {
+          alive = performance.now();
+          failures = 0;
+          if (event.seq <= last) continue;
+          last = event.seq;
+          this.#note(event);
+          yield event;
+          if (event.type === 'completion') return;
+        }
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+        broken = error as Error;
+      }
+      if (performance.now() - alive > reconnectMs) throw broken;
+      onReconnect?.(broken);
+      await sleep(Math.min(100 * 2 ** failures, longestPauseMs), undefined, { ...(signal && { signal }) });
+    }
+  }
+
+  /** Resolves when the task has ended, however it ended. @throws ApiError, ConnectionError */
+  async result(options: Omit<EventOptions, 'after'> = {}): Promise<TaskResult> {
+    if (this.#completion === undefined) {
+      for await (const event of this.events({ ...options, after: this.#seen })) if (event.type === 'completion') this.#completion = event;
+    }
+    if (this.#completion === undefined) throw new ConnectionError('protocol', 'The task ended without a completion.');
+    const { outcome, content, stop_reason: stopReason, usage } = this.#completion;
+    return { outcome, text: content, stopReason, usage };
+  }
+
+  /** Ends the task as `interrupted`; its `completion` follows in the stream. @throws ApiError `task_ended` */
+  async cancel(): Promise<TaskInfo> {
+    return this.#connection.json(`${this.#path()}/cancel`, task, { method: 'POST', json: {} });
+  }
+
+  /**
+   * Answers a `question` event: the text of each question and the chosen label, labels or free words.
+   * @throws ApiError `question_not_found`
+   */
+  async answer(questionId: string, answers: AnswerRequest['answers']): Promise<void> {
+    await this.#connection.none(`${this.#path()}/answers/${encodeURIComponent(questionId)}`, { method: 'POST', json: { answers } });
+  }
+
+  #note(event: TaskEvent): void {
+    this.#seen = Math.max(this.#seen, event.seq);
+    if (event.type === 'completion') this.#completion = event;
+  }
+
+  #path(): string {
+    return `/v1/boxes/${encodeURIComponent(this.boxId)}/tasks/${encodeURIComponent(this.id)}`;
+  }
+}
