@@ -23,15 +23,21 @@ function apiError(status: number, args: Arguments): Reply {
   return { kind: 'error', status, type, message: args['message'] ?? message, headers };
 }
 
-/** Does `fault` while `turn.step` says that it has not had its effect, then a plain answer. */
-function once(turn: Turn, fault: Reply): Reply {
+/** Does `fault` until it has had its effect, then answers. */
+function untilNoticed(turn: Turn, fault: Reply): Reply {
   return turn.step === 0 ? fault : say('Recovered.');
+}
+
+/** Does `fault` the first `times` times that a request comes (always, unless told), then answers. */
+function repeated(turn: Turn, args: Arguments, fault: Reply): Reply {
+  return turn.step === 0 && turn.attempt < numberOf(args, 'times', Infinity) ? fault : say('Recovered.');
 }
 
 const partial = 'This answer is long enough to be cut in the middle of it.';
 
 /**
  * Everything that can go wrong on the way to the model.
+ * The first four take [times]: how often the fault happens to one request before it is answered.
  * - `error` status [message] [after seconds] [retry]: an HTTP error, marked as not worth a retry unless `retry` is given
  * - `cut`: the socket closes without an answer; `cut_during` [after]: after so many events
  * - `sse_error` [after]: an `error` event within the stream
@@ -39,19 +45,23 @@ const partial = 'This answer is long enough to be cut in the middle of it.';
  * - `bad_json`, `unknown_tool`: tool calls that cannot be made; the agent tells the model, which then ends
  */
 export const faults: Readonly<Record<string, Scenario>> = {
-  error: (_turn, args) => apiError(numberOf(args, 'status', 500), args),
-  cut: () => ({ kind: 'cut' }),
-  cut_during: (_turn, args) => say(partial, { cutAfterEvents: numberOf(args, 'after', 4) }),
-  sse_error: (_turn, args) => say(partial, { errorAfterEvents: numberOf(args, 'after', 4) }),
+  error: (turn, args) => repeated(turn, args, apiError(numberOf(args, 'status', 500), args)),
+  cut: (turn, args) => repeated(turn, args, { kind: 'cut' }),
+  cut_during: (turn, args) => repeated(turn, args, say(partial, { cutAfterEvents: numberOf(args, 'after', 4) })),
+  sse_error: (turn, args) => repeated(turn, args, say(partial, { errorAfterEvents: numberOf(args, 'after', 4) })),
   refusal: () => ({ kind: 'message', blocks: [{ type: 'text', text: 'I cannot' }], stopReason: 'refusal' }),
   max_tokens: () => ({ kind: 'message', blocks: [{ type: 'text', text: 'And so on and' }], stopReason: 'max_tokens' }),
   empty: () => ({ kind: 'message', blocks: [] }),
   bad_json: (turn) =>
-    once(turn, {
+    untilNoticed(turn, {
       kind: 'message',
       blocks: [{ type: 'tool_use', name: 'Bash', input: {}, rawInput: '{"command": "echo' }],
       stopReason: 'tool_use',
     }),
   unknown_tool: (turn) =>
-    once(turn, { kind: 'message', blocks: [{ type: 'tool_use', name: 'Teleport', input: { to: 'moon' } }], stopReason: 'tool_use' }),
+    untilNoticed(turn, {
+      kind: 'message',
+      blocks: [{ type: 'tool_use', name: 'Teleport', input: { to: 'moon' } }],
+      stopReason: 'tool_use',
+    }),
 };

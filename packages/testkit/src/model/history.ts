@@ -41,6 +41,8 @@ export interface Turn {
   /** Assistant messages since then. */
   readonly step: number;
   readonly results: readonly ToolResult[];
+  /** How often just this request came before: Claude Code repeats one that failed. */
+  readonly attempt: number;
   /** Texts of both sides before the turn, oldest first. */
   readonly earlier: readonly { readonly role: string; readonly text: string }[];
   /** Every block type of the history: so that a test can see images and tool calls arrive. */
@@ -52,9 +54,10 @@ export interface Turn {
  * a cut, empty or truncated answer. None of them begins a turn of the script.
  */
 const machineText =
-  /^\s*(<system-reminder>|<task-notification>|<local-command|\[Request interrupted|\[Your previous response|Output token limit|Your previous response|The previous response|The response was cut|Continue from where|Tool loaded|\[SYSTEM NOTIFICATION|Please continue|Stop hook feedback)/;
+  /^\s*(<system-reminder>|<task-notification>|<local-command|\[Request interrupted|\[Your previous response|Output token limit|Your response above|Your previous response|The previous response|Tool loaded|\[SYSTEM NOTIFICATION)/;
 
-export function readTurn(request: MessagesRequest): Turn {
+/** Where a request is in its conversation. */
+export function readTurn(request: MessagesRequest, attempt: number): Turn {
   // The binary adds reminders as `system` messages, often last.
   const messages = request.messages.filter((message) => message.role !== 'system');
   const start = Math.max(
@@ -70,6 +73,7 @@ export function readTurn(request: MessagesRequest): Turn {
     prompt: messages[start] === undefined ? '' : humanText(messages[start]),
     step: after.filter((message) => message.role === 'assistant').length,
     results: toolResults(after),
+    attempt,
     earlier: messages
       .slice(0, start)
       .map((message) => ({ role: message.role, text: message.role === 'user' ? humanText(message) : textOf(message.content) }))

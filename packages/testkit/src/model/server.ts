@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,6 +21,8 @@ export interface RecordedRequest {
   readonly messages: number;
   readonly scenario: string | undefined;
   readonly prompt: string | undefined;
+  /** Equal for requests with equal messages. */
+  readonly key: string;
 }
 
 export interface ScriptedModel {
@@ -87,9 +90,16 @@ async function answer(request: IncomingMessage, response: ServerResponse, reques
   if (!path.endsWith('/v1/messages')) return json(response, 404, errorBody('not_found_error', 'Not found'));
 
   const parsed = messagesRequest.parse(JSON.parse(body));
-  const turn = readTurn(parsed);
+  const key = createHash('sha256').update(JSON.stringify(parsed.messages)).digest('base64');
+  const turn = readTurn(parsed, requests.filter((each) => each.key === key).length);
   const marker = readMarker(turn.prompt);
-  record(requests, request, path, { model: parsed.model, messages: parsed.messages.length, scenario: marker?.name, prompt: turn.prompt });
+  record(requests, request, path, {
+    model: parsed.model,
+    messages: parsed.messages.length,
+    scenario: marker?.name,
+    prompt: turn.prompt,
+    key,
+  });
   const run = marker === undefined ? assistant : scenarios[marker.name];
   const reply = run === undefined ? say(`There is no scenario "${marker?.name}".`) : run(turn, marker?.args ?? {});
   await send(response, reply, { turn, stream: parsed.stream, size: body.length, gates });
@@ -99,7 +109,7 @@ function record(
   requests: RecordedRequest[],
   request: IncomingMessage,
   path: string,
-  facts: Pick<RecordedRequest, 'model' | 'messages' | 'scenario' | 'prompt'>,
+  facts: Pick<RecordedRequest, 'model' | 'messages' | 'scenario' | 'prompt' | 'key'>,
 ): void {
   const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
   requests.push({
