@@ -1,3 +1,4 @@
+import type { GuestInit } from '@citb/api';
 import type { Vm } from '../vmm/vmm.ts';
 
 /**
@@ -28,19 +29,19 @@ export interface BrokerSockets {
   close(boxId: string): Promise<void>;
 }
 
-/** Small requests to a guest's HTTP servers; what comes back is bounded by the implementation. */
-export interface GuestHttp {
-  /** @throws when there is no answer (nobody listens, the signal aborts) */
-  request(vm: Vm, port: number, request: GuestRequest): Promise<{ status: number; body: string }>;
+/** Bringing up what runs in the guest. Every answer of it is bounded by the implementation. */
+export interface GuestStart {
+  /** Resolves when envd answers. @throws when it does not within the deadline */
+  waitForEnvd(vm: Vm, options: GuestWait): Promise<void>;
+  /** The hand-over of `POST /init`; `token` is the one that the guest has or is to get. */
+  initialise(vm: Vm, token: string, init: GuestInit, signal?: AbortSignal): Promise<void>;
+  /** Resolves when the agent server takes tasks. @throws when it does not within the deadline */
+  waitForAgent(vm: Vm, token: string, options: GuestWait): Promise<void>;
 }
 
-export interface GuestRequest {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  /** Sent as `X-Access-Token`. */
-  readonly token?: string;
-  readonly json?: unknown;
-  readonly signal: AbortSignal;
+export interface GuestWait {
+  readonly signal?: AbortSignal | undefined;
+  readonly deadlineMs: number;
 }
 
 /** Keys for model requests. */

@@ -145,9 +145,12 @@ export class Writers<Started> {
     const writer = known === undefined || known.dead ? new Writer<Started>() : known;
     this.#writers.set(boxId, writer);
     const answer = ask(writer);
-    void writer.settled().then(() => {
-      if (writer.idle && this.#writers.get(boxId) === writer) this.#writers.delete(boxId);
-    });
+    void this.#forgetWhenSettled(boxId, writer);
     return await answer;
+  }
+
+  async #forgetWhenSettled(boxId: string, writer: Writer<Started>): Promise<void> {
+    await writer.settled();
+    if (writer.idle && this.#writers.get(boxId) === writer) this.#writers.delete(boxId);
   }
 }

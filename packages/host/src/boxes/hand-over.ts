@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto';
+import { type GuestInit, guestNetwork } from '@citb/api';
+import type { LiveBox } from './access.ts';
+import { machineId } from './names.ts';
+import type { BoxParts } from './parts.ts';
+
+/** Fresh bytes for the guest's random pool: twice what Linux wants for a seed. */
+const entropyBytes = 64;
+
+/**
+ * Makes a booted machine this box: envd gets token, environment, clock, identity and entropy; then the agent server, where there
+ * is one, takes tasks. Only with both done is a box of use, so `create` answers after it and the first task starts at once.
+ */
+export async function handOver(parts: BoxParts, box: LiveBox, signal: AbortSignal): Promise<void> {
+  const { guest, settings } = parts;
+  const end = performance.now() + settings.startDeadlineMs;
+  await guest.waitForEnvd(box.vm, { signal, deadlineMs: settings.startDeadlineMs });
+  await guest.initialise(box.vm, box.accessToken, initOf(parts, box), signal);
+  if (box.agent) await guest.waitForAgent(box.vm, box.accessToken, { signal, deadlineMs: Math.max(1, end - performance.now()) });
+}
+
+function initOf({ rows, settings, now }: BoxParts, box: LiveBox): GuestInit {
+  return {
+    accessToken: box.accessToken,
+    timestamp: new Date(now()).toISOString(),
+    envVars: { ...rows.secrets(box.id).envVars },
+    lifecycleID: box.runId,
+    // Host names have no "_" and at most 63 characters (RFC 1123); the id may have both.
+    identity: { boxId: box.id, hostname: box.id.replaceAll('_', '-').slice(0, 63), machineId: machineId(box.id) },
+    entropy: randomBytes(entropyBytes).toString('base64'),
+    agent: {
+      anthropicBaseUrl: `http://${guestNetwork.broker}`,
+      ...(settings.model === undefined ? {} : { model: settings.model }),
+    },
+  };
+}
