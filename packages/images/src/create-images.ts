@@ -10,8 +10,8 @@ import { keyOf } from './recipe.ts';
 import { buildRuntime, runtimeKey } from './runtime-image.ts';
 import { type Artifact, ArtifactStore } from './store.ts';
 
-/** `random.trust_cpu`: a box has no other early entropy. `panic=-1` and `reboot=t`: a dead kernel ends the VMM. */
-const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 random.trust_cpu=on';
+/** `random.trust_cpu`: a box has no other early entropy. `panic=-1` and `reboot=t`: a dead kernel ends the VMM. `pci=off`: there is none. */
+const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 pci=off random.trust_cpu=on';
 
 export interface ImagesOptions {
   /** Images live in `<dataDir>/images`. */
