@@ -14,6 +14,11 @@ export const errorTable = {
     message: 'The path is not usable.',
     hint: 'Use a relative path inside the workspace: no "..", no leading "/", no NUL, at most 255 bytes a name.',
   },
+  bad_request: {
+    status: 400,
+    message: 'This is not a valid HTTP request.',
+    hint: 'Send valid HTTP/1.1; percent-encode what is not ASCII in the address.',
+  },
   unauthorized: { status: 401, message: 'The API key is missing or wrong.', hint: 'Send the key of CITB_API_KEY in the X-API-Key header.' },
   forbidden: { status: 403, message: 'This caller may not do that.', hint: 'Use the key that owns the box.' },
   not_found: { status: 404, message: 'There is nothing at this address.', hint: 'See /docs for the routes.' },
@@ -74,6 +79,7 @@ export const errorTable = {
     message: 'The path leads out of the workspace.',
     hint: 'Symbolic links that point outside are not followed.',
   },
+  folder_not_empty: { status: 409, message: 'The folder is not empty.', hint: 'Remove it with recursive=true.' },
   file_exists: { status: 409, message: 'There is already something at this path.', hint: 'Choose another name or remove it first.' },
   range_not_satisfiable: {
     status: 416,
@@ -82,10 +88,21 @@ export const errorTable = {
   },
   disk_full: { status: 507, message: "The box's disk is full.", hint: 'Remove files in the box, or create a box with a larger disk_mib.' },
   process_not_found: { status: 404, message: 'There is no such process in the box.', hint: 'GET /v1/boxes/{id}/processes lists them.' },
+  request_timeout: {
+    status: 408,
+    message: 'The request did not arrive in time.',
+    hint: 'Send it again over a connection that does not stall.',
+  },
+  headers_too_large: { status: 431, message: 'The headers are too large.', hint: 'Send at most 16 KiB of headers.' },
+  upgrade_required: {
+    status: 426,
+    message: 'This address speaks WebSocket only.',
+    hint: 'Connect with a WebSocket client, for example `citb shell`.',
+  },
   body_too_large: {
     status: 413,
     message: 'The body is too large.',
-    hint: 'Send large files through PUT /v1/boxes/{id}/files, which streams.',
+    hint: 'Send large files through PUT /v1/boxes/{id}/files/content, which streams.',
   },
   unsupported_media_type: { status: 415, message: 'The body has a type that this route does not take.', hint: 'See /docs.' },
   host_full: {

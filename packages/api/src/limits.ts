@@ -25,8 +25,20 @@ export const limits = {
   eventBytes: 1024 * 1024,
   /** Events kept of one task; beyond it only the end is recorded, after a status that says so. */
   eventsPerTask: 200_000,
-  /** Bytes waiting for a client that does not read; beyond it its stream is ended (resume with `after`). */
+  /** The same bound in bytes of JSON. */
+  eventBytesPerTask: 256 * 1024 * 1024,
+  /** Bytes waiting for a client that does not read; beyond it nothing more is taken from the box for it. */
   clientBufferBytes: 4 * 1024 * 1024,
+  /** A client that takes nothing of what waits for it for so long has its stream ended (resume with `after`), in ms. */
+  clientStallMs: 60_000,
+  /** A body of which nothing comes for so long is given up: `request_timeout` (408), in ms. */
+  bodyIdleMs: 60_000,
+  /** All headers of a request must be there after it: `request_timeout` (408), in ms. */
+  headersMs: 20_000,
+  /** Headers of a request together; beyond it `headers_too_large` (431). */
+  headerBytes: 16 * 1024,
+  /** One frame of a terminal's WebSocket from the client, in bytes; beyond it close code 1009. */
+  frameBytes: 1024 * 1024,
   /** A quiet stream carries a heartbeat this often, in ms. */
   heartbeatMs: 15_000,
   /** Labels of a box. */

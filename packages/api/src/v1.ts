@@ -4,7 +4,7 @@ import { context, fileContent } from './messages.ts';
 import { envVars } from './classic.ts';
 import { limits, sizes } from './limits.ts';
 import { taskOptions } from './guest.ts';
-import { taskOutcome, usageEvent } from './events.ts';
+import { taskEvent, taskOutcome, usageEvent } from './events.ts';
 
 const labels = z
   .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/), z.string().max(256))
@@ -109,10 +109,35 @@ export type Task = z.infer<typeof task>;
 export const pageQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100), cursor: z.string().max(200).optional() });
 export const taskList = z.object({ tasks: z.array(task), next: z.string().nullable() }).meta({ id: 'TaskList' });
 export const eventsQuery = z.object({
-  after: z.coerce.number().int().nonnegative().default(0).meta({ description: 'Only events with a larger seq.' }),
+  after: z.coerce.number().int().nonnegative().optional().meta({ description: 'Only events with a larger seq. Default 0.' }),
 });
 
+export const taskCreateQuery = z.object({
+  stream: z.stringbool().optional().meta({ description: 'Answer with the stream of events instead of the task.' }),
+});
+
+/** Last line of a stream that ended early. It has no `seq`: it says something of the stream, not of what streams. */
+export const streamError = z
+  .object({
+    type: z.literal('stream_error'),
+    content: z.object({ code: z.string(), message: z.string(), hint: z.string() }),
+  })
+  .meta({ id: 'StreamError' });
+export type StreamError = z.infer<typeof streamError>;
+export const taskStreamLine = z.union([taskEvent, streamError]);
+
 export const fileQuery = z.object({ path: z.string() });
+export const writeQuery = z.object({
+  path: z.string(),
+  mode: z
+    .string()
+    .regex(/^[0-7]{3,4}$/, 'must be octal permission bits')
+    .optional()
+    .meta({ description: 'Permission bits, octal. Default 644.' }),
+});
+export const unpackQuery = z.object({ path: z.string().default('') });
+export const watchQuery = z.object({ path: z.string().default('') });
+export const unpacked = z.object({ files: z.int().nonnegative() }).meta({ id: 'Unpacked' });
 export const listFilesQuery = z.object({
   path: z.string().default(''),
   recursive: z.stringbool().default(true),

@@ -1,0 +1,121 @@
+import { type TerminalControl, limits, terminalControl } from '@citb/api';
+import type { Logger } from '@citb/daemon';
+import type { RawData, WebSocket } from 'ws';
+import type { Terminal } from '../services.ts';
+import type { StreamSettings } from './stream.ts';
+
+/** Why a connection was closed (RFC 6455 section 7.4.1, and 1013 of IANA's registry). */
+const closeCodes = { ended: 1000, stopping: 1001, notText: 1003, invalid: 1007, failed: 1011, slow: 1013 } as const;
+
+/**
+ * Joins a WebSocket with a terminal until one of them ends. Both directions are bounded: nothing is read from the side whose
+ * other side does not keep up.
+ * @param left aborted when the client has gone; also ends what waits for the terminal
+ */
+export function serveTerminal(client: WebSocket, terminal: Terminal, settings: StreamSettings, left: AbortController, log: Logger): void {
+  const close = (code: number, reason: string): void => {
+    client.close(code, reason);
+    left.abort();
+  };
+  const stop = (): void => close(closeCodes.stopping, 'the host is stopping');
+  settings.stopping.addEventListener('abort', stop, { once: true });
+  const alive = keepAlive(client, settings.heartbeatMs);
+  client.on('error', () => client.terminate());
+  client.once('close', () => {
+    clearInterval(alive);
+    settings.stopping.removeEventListener('abort', stop);
+    left.abort();
+  });
+
+  const input = inputOf(terminal, client, close);
+  client.on('message', (data, isBinary) => input(data, isBinary));
+
+  sendControl(client, { type: 'start', pid: terminal.pid });
+  sendOutput(client, terminal, settings.stallMs, left.signal).then(
+    async (kept) => {
+      if (!kept) return close(closeCodes.slow, 'the client does not read');
+      sendControl(client, { type: 'exit', exit_code: await terminal.exitCode });
+      close(closeCodes.ended, 'the program ended');
+    },
+    (error: unknown) => {
+      if (left.signal.aborted) return;
+      log.info({ err: error }, 'terminal failed');
+      close(closeCodes.failed, 'the box does not answer');
+    },
+  );
+}
+
+/** Frames of the client, in order, one after the other. */
+function inputOf(terminal: Terminal, client: WebSocket, close: (code: number, reason: string) => void) {
+  let last: Promise<void> = Promise.resolve();
+  let waiting = 0;
+  return (data: RawData, isBinary: boolean): void => {
+    const bytes = toBuffer(data);
+    const control = isBinary ? undefined : parseControl(bytes);
+    if (control === null) return close(closeCodes.invalid, 'a text frame must be {"type":"resize","cols","rows"}');
+    waiting += bytes.byteLength;
+    if (waiting > limits.frameBytes) client.pause();
+    last = last
+      .then(() => (control === undefined ? terminal.write(bytes) : terminal.resize(control.cols, control.rows)))
+      .then(
+        () => {
+          waiting -= bytes.byteLength;
+          if (client.isPaused && waiting <= limits.frameBytes) client.resume();
+        },
+        () => close(closeCodes.failed, 'the terminal takes no input'),
+      );
+  };
+}
+
+function parseControl(bytes: Buffer): { cols: number; rows: number } | null {
+  try {
+    const parsed = terminalControl.parse(JSON.parse(bytes.toString('utf8')));
+    return parsed.type === 'resize' ? parsed : null;
+  } catch {
+    return null;
+  }
+}
+
+/** False when the client takes nothing of a full buffer for `stallMs`. */
+async function sendOutput(client: WebSocket, terminal: Terminal, stallMs: number, signal: AbortSignal): Promise<boolean> {
+  for await (const chunk of terminal.output) {
+    if (signal.aborted) return true;
+    const sent = new Promise<void>((resolve) => {
+      client.send(chunk, { binary: true }, () => resolve());
+    });
+    if (client.bufferedAmount > limits.clientBufferBytes && !(await within(sent, stallMs))) return false;
+  }
+  return true;
+}
+
+async function within(done: Promise<void>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(() => resolve(false), ms);
+  try {
+    return await Promise.race([done.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Pings; a client that did not answer the last one is gone. */
+function keepAlive(client: WebSocket, everyMs: number): NodeJS.Timeout {
+  let answered = true;
+  client.on('pong', () => {
+    answered = true;
+  });
+  return setInterval(() => {
+    if (!answered) return client.terminate();
+    answered = false;
+    client.ping();
+  }, everyMs);
+}
+
+function sendControl(client: WebSocket, message: TerminalControl): void {
+  client.send(JSON.stringify(message));
+}
+
+function toBuffer(data: RawData): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data);
+}

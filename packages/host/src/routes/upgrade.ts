@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, STATUS_CODES, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ApiError, boxId, limits, terminalQuery } from '@citb/api';
+import { type Logger, toApiError } from '@citb/daemon';
+import { WebSocketServer } from 'ws';
+import type { Services, Terminal } from '../services.ts';
+import { type ApiKeyCheck, bearer, checkKey } from './auth.ts';
+import type { StreamSettings } from './stream.ts';
+import { serveTerminal } from './terminal.ts';
+
+const protocol = 'citb';
+const terminalPath = /^\/v1\/boxes\/([^/]+)\/terminal$/;
+
+/**
+ * Takes WebSocket upgrades of the terminal route. The terminal is opened before the upgrade is accepted, so that what is wrong is an
+ * HTTP error with the table's body.
+ */
+export function acceptTerminals(
+  http: Server,
+  { services, apiKeyCheck, log, settings }: { services: Services; apiKeyCheck: ApiKeyCheck; log: Logger; settings: StreamSettings },
+): void {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.frameBytes,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
+  });
+
+  http.on('upgrade', (request, socket, head) => {
+    const requestId = `req_${randomUUID()}`;
+    socket.on('error', () => socket.destroy());
+    const left = new AbortController();
+    socket.once('close', () => left.abort());
+    const signal = AbortSignal.any([left.signal, settings.stopping]);
+    openTerminal(request, services, apiKeyCheck, signal).then(
+      (terminal) => {
+        if (signal.aborted) return void socket.destroy();
+        sockets.handleUpgrade(request, socket, head, (client) => serveTerminal(client, terminal, settings, left, log));
+      },
+      (error: unknown) => {
+        const known = toApiError(error);
+        if (known.status >= 500) log.error({ err: error, request_id: requestId }, 'terminal failed');
+        refuse(socket, known, requestId);
+      },
+    );
+  });
+}
+
+async function openTerminal(request: IncomingMessage, services: Services, check: ApiKeyCheck, signal: AbortSignal): Promise<Terminal> {
+  checkKey(check, keyOf(request));
+  const url = parseUrl(request.url ?? '/');
+  const name = terminalPath.exec(url.pathname)?.[1];
+  if (request.method !== 'GET' || name === undefined) throw new ApiError('not_found', 'No WebSocket is spoken at this address.');
+  const id = boxId.safeParse(name);
+  if (!id.success) throw new ApiError('box_not_found', undefined, { field: 'box' });
+  const { cols, rows, pid, user } = terminalQuery.parse(Object.fromEntries(url.searchParams));
+  const options = { cols, rows, ...(pid === undefined ? {} : { pid }), ...(user === undefined ? {} : { user }) };
+  return services.processes.terminal(id.data, options, signal);
+}
+
+function parseUrl(target: string): URL {
+  const url = URL.parse(target, 'http://host');
+  if (url === null) throw new ApiError('bad_request');
+  return url;
+}
+
+/** From the headers, or, for browsers, from a subprotocol `key.<base64url>`. */
+function keyOf({ headers }: IncomingMessage): string | undefined {
+  const given = headers['x-api-key'];
+  if (typeof given === 'string') return given;
+  const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? [];
+  const encoded = offered.find((name) => name.startsWith('key.'))?.slice('key.'.length);
+  return encoded === undefined ? bearer(headers.authorization) : Buffer.from(encoded, 'base64url').toString('utf8');
+}
+
+function refuse(socket: Duplex, error: ApiError, requestId: string): void {
+  const body = JSON.stringify(error.body(requestId));
+  const head = [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
+    'Connection: close',
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    ...(error.retryAfterSeconds === undefined ? [] : [`Retry-After: ${error.retryAfterSeconds}`]),
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

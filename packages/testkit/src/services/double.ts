@@ -1,0 +1,38 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Services } from '@citb/host/services.ts';
+import { BoxesDouble } from './boxes.ts';
+import { FilesDouble } from './files.ts';
+import { HostDouble } from './host.ts';
+import { ProcessesDouble } from './processes.ts';
+import { TasksDouble } from './tasks.ts';
+
+/** `Services` without machines: boxes are temporary folders, tasks play a script, commands are children of the test. */
+export interface ServicesDouble extends Services, AsyncDisposable {
+  readonly boxes: BoxesDouble;
+  /** `tasks.script` is what the agent does. */
+  readonly tasks: TasksDouble;
+  readonly files: FilesDouble;
+  readonly processes: ProcessesDouble;
+  /** `host.current` is what health answers. */
+  readonly host: HostDouble;
+}
+
+/** Disposing of it ends its processes and removes its files. */
+export async function createServicesDouble(): Promise<ServicesDouble> {
+  const root = await mkdtemp(path.join(tmpdir(), 'citb-double-'));
+  const boxes = new BoxesDouble(root);
+  const processes = new ProcessesDouble(boxes);
+  return {
+    boxes,
+    tasks: new TasksDouble(boxes),
+    files: new FilesDouble(boxes),
+    processes,
+    host: new HostDouble(boxes),
+    [Symbol.asyncDispose]: async () => {
+      await processes.close();
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,4 @@
+export * from './double.ts';
+export * from './script.ts';
+export * from './start-server.ts';
+export { completion } from './tasks.ts';
