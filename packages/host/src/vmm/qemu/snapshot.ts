@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { VmmError } from '../vmm-error.ts';
+import type { Snapshot, VmSpec } from '../vmm.ts';
+import { type Accelerator, x86_64 } from './x86-64.ts';
+
+/** Says, as the last file written, that the others are complete. */
+const manifestName = 'snapshot.json';
+const manifest = z.object({ key: z.string(), machine: z.object({ cpus: z.number(), memoryMib: z.number() }) });
+
+export function snapshotFiles(folder: string): { state: string; memory: string; manifest: string } {
+  return { state: join(folder, 'state'), memory: join(folder, 'memory'), manifest: join(folder, manifestName) };
+}
+
+/**
+ * What must be the same for a snapshot to be loaded: QEMU and its version (it promises more, but not for `microvm`), accelerator,
+ * CPU, memory, and the devices. Paths, addresses and the number of forwarded ports may differ.
+ */
+export async function snapshotKey(spec: VmSpec, version: string, accelerator: Accelerator): Promise<string> {
+  const cpu = accelerator === 'kvm' ? await hostCpu() : x86_64.cpu.tcg;
+  const drives = spec.drives.map((drive) => (drive.readOnly ? 'ro' : 'rw')).join('+');
+  const broker = spec.brokerSocket === undefined ? 'closed' : 'broker';
+  return ['qemu', version, accelerator, cpu, `${spec.machine.cpus}x${spec.machine.memoryMib}`, x86_64.machine, drives, broker].join('/');
+}
+
+/** Writes a snapshot's files so that the manifest is there only when all else is on the disk. */
+export async function writeSnapshot(
+  folder: string,
+  about: Pick<Snapshot, 'key' | 'machine'>,
+  write: (files: { state: string; memory: string }) => Promise<void>,
+): Promise<Snapshot> {
+  const files = snapshotFiles(folder);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await rm(files.manifest, { force: true });
+  await write(files);
+  const temporary = `${files.manifest}.new`;
+  await writeFile(temporary, JSON.stringify(manifest.parse(about)), { mode: 0o600, flush: true });
+  for (const path of [files.state, files.memory]) await sync(path);
+  await rename(temporary, files.manifest);
+  await sync(folder);
+  return { folder, ...about };
+}
+
+/** @throws VmmError when it is damaged, or of another kind of machine than `key` */
+export async function checkSnapshot(snapshot: Snapshot, key: string): Promise<void> {
+  const text = await readFile(snapshotFiles(snapshot.folder).manifest, 'utf8').catch(() => undefined);
+  if (text === undefined) throw new VmmError(`there is no complete snapshot in ${snapshot.folder}`);
+  const written = manifest.safeParse(parse(text)).data;
+  if (written === undefined) throw new VmmError(`the snapshot in ${snapshot.folder} is damaged`);
+  if (written.key !== key) throw new VmmError(`the snapshot was made by ${written.key}, this is ${key}`);
+  const memory = await stat(snapshotFiles(snapshot.folder).memory).catch(() => undefined);
+  if (memory?.size !== written.machine.memoryMib * 1024 * 1024) throw new VmmError(`the memory in ${snapshot.folder} is damaged`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Name and features: a guest that has seen a feature must find it again. */
+async function hostCpu(): Promise<string> {
+  const info = await readFile('/proc/cpuinfo', 'utf8');
+  const lines = info.split('\n').filter((line) => /^(model name|flags)\s/.test(line));
+  return createHash('sha256').update(lines.slice(0, 2).join('\n')).digest('hex').slice(0, 16);
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
