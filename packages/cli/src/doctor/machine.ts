@@ -1,0 +1,75 @@
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { type Finding, failure, ok, warning } from './check.ts';
+
+/** Programs that a host needs, and the Debian packages that bring them. */
+const programs: readonly (readonly [program: string, debianPackage: string])[] = [
+  [
+    process.arch === 'arm64' ? 'qemu-system-aarch64' : 'qemu-system-x86_64',
+    process.arch === 'arm64' ? 'qemu-system-arm' : 'qemu-system-x86',
+  ],
+  ['socat', 'socat'],
+  ['mmdebstrap', 'mmdebstrap'],
+  ['buildah', 'buildah'],
+  ['mkfs.erofs', 'erofs-utils'],
+  ['mksquashfs', 'squashfs-tools'],
+  ['cpio', 'cpio'],
+  ['busybox', 'busybox-static'],
+];
+/** Where Debian puts what is not in every user's PATH. */
+const systemFolders = ['/usr/sbin', '/sbin'];
+
+/** The Node that runs this; citb starts the right one by itself. */
+export function checkNode(): Finding {
+  return Number(process.versions.node.split('.')[0]) >= 26
+    ? ok('node', process.version)
+    : failure('node', `${process.version} is too old`, 'Run `npm install` in the repository: it brings Node 26.');
+}
+
+/** The system packages. */
+export async function checkPrograms(path: string): Promise<Finding> {
+  if (process.platform !== 'linux')
+    return failure('system', process.platform, 'A host runs on Linux only; from here use one with CITB_URL.');
+  const folders = [...path.split(delimiter), ...systemFolders];
+  const found = await Promise.all(programs.map(async ([program]) => hasProgram(program, folders)));
+  const missing = programs.filter((_, index) => found[index] !== true);
+  if (missing.length === 0) return ok('packages', programs.map(([program]) => program).join(', '));
+  const packages = missing.map(([, debianPackage]) => debianPackage).join(' ');
+  return failure(
+    'packages',
+    `missing: ${missing.map(([program]) => program).join(', ')}`,
+    `sudo apt-get install --no-install-recommends ${packages}`,
+  );
+}
+
+async function hasProgram(program: string, folders: readonly string[]): Promise<boolean> {
+  const places = await Promise.all(folders.map((folder) => can(join(folder, program), constants.X_OK)));
+  return places.includes(true);
+}
+
+/**
+ * /dev/kvm. That it opens is no proof (nested virtualisation without the hardware's help): the host boots a machine to know,
+ * and its verdict, where there is one, counts.
+ */
+export async function checkKvm(
+  verdict: { readonly accelerator: string | null; readonly reason: string | null } | undefined,
+): Promise<Finding> {
+  const slower =
+    'Boxes run all the same, several times slower. For speed: a machine with KVM (bare metal, or nested virtualisation turned on).';
+  if (verdict !== undefined && verdict.accelerator !== null) {
+    const found = `${verdict.accelerator}: ${verdict.reason ?? 'the host does not say why'}`;
+    return verdict.accelerator === 'kvm' ? ok('accelerator', found) : warning('accelerator', found, slower);
+  }
+  if (!(await can('/dev/kvm', constants.F_OK))) return warning('accelerator', 'there is no /dev/kvm: software emulation', slower);
+  if (!(await can('/dev/kvm', constants.R_OK | constants.W_OK))) {
+    return warning('accelerator', '/dev/kvm is there, but not for this user', 'sudo usermod -aG kvm $USER, then log in again.');
+  }
+  return ok('accelerator', '/dev/kvm opens; whether machines boot with it the host finds out when it starts');
+}
+
+async function can(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}
