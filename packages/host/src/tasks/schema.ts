@@ -1,0 +1,49 @@
+/** Tables of tasks and their events; the part `tasks` of the store. */
+export const taskMigrations = [
+  `
+  CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    box_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    created TEXT NOT NULL,
+    started TEXT,
+    ended TEXT,
+    outcome TEXT,
+    result TEXT,
+    usage TEXT,
+    -- Events recorded so far: their last number and the bytes of their bodies.
+    last_seq INTEGER NOT NULL DEFAULT 0,
+    event_bytes INTEGER NOT NULL DEFAULT 0,
+    -- 1 when events were left out because of the bounds.
+    truncated INTEGER NOT NULL DEFAULT 0,
+    -- How far the guest's journal was read. The epoch counts how often a crashed guest lost the end of it.
+    guest_epoch INTEGER NOT NULL DEFAULT 0,
+    guest_seq INTEGER NOT NULL DEFAULT 0,
+    cancel_asked INTEGER NOT NULL DEFAULT 0,
+    -- 1 when the guest was told that it may drop its journal.
+    forgotten INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX tasks_of_box ON tasks (box_id, number);
+  CREATE INDEX tasks_unfinished ON tasks (box_id) WHERE ended IS NULL;
+
+  -- The request as the guest gets it, until the guest has it on its own disk.
+  CREATE TABLE task_spool (
+    task INTEGER PRIMARY KEY REFERENCES tasks (number) ON DELETE CASCADE,
+    request TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE task_events (
+    task INTEGER NOT NULL REFERENCES tasks (number) ON DELETE CASCADE,
+    seq INTEGER NOT NULL,
+    -- NULL for an event of the host's own.
+    guest_epoch INTEGER,
+    guest_seq INTEGER,
+    body TEXT NOT NULL,
+    PRIMARY KEY (task, seq)
+  ) STRICT;
+  CREATE UNIQUE INDEX task_events_once ON task_events (task, guest_epoch, guest_seq) WHERE guest_seq IS NOT NULL;
+  `,
+] as const;

@@ -1,0 +1,257 @@
+import { agentPaths, ApiError, limits, type AgentTaskRequest, type Task } from '@citb/api';
+import type { BoxAccess, LiveBox } from '../boxes/access.ts';
+import type { ModelKeys } from '../boxes/ports.ts';
+import type { GuestClients } from '../guest/clients.ts';
+import type { Idempotency } from '../idempotency.ts';
+import type { NewTask, Tasks } from '../services.ts';
+import type { Store } from '../store.ts';
+import { finish } from './finish.ts';
+import { cancelInGuest, forgetInGuest, handOver } from './handover.ts';
+import { TaskHub } from './hub.ts';
+import { newTaskId } from './ids.ts';
+import { defaultPatience, pump, type Patience, type PumpParts } from './pump.ts';
+import { createRecorder } from './record.ts';
+import { readEvents } from './stream.ts';
+import { createTaskTable, taskOf, type TaskRow } from './table.ts';
+
+export interface TasksParts {
+  readonly store: Store;
+  readonly access: BoxAccess;
+  readonly clients: GuestClients;
+  readonly keys: ModelKeys;
+  readonly idempotency: Idempotency;
+  readonly patience?: Patience;
+  readonly now?: () => Date;
+}
+
+/** The service, and what `main.ts` does with it. */
+export interface TasksService extends Tasks {
+  /** Goes on with every unfinished task; call it once when the boxes are reconciled. */
+  resume(): void;
+  /** For the status page. */
+  counts(boxId: string): { running: number; queued: number };
+  /** Stops following; tasks go on in their boxes and are taken up by the next daemon. Open streams end. */
+  close(): Promise<void>;
+}
+
+/** Characters of the prompt that a listing shows. */
+const promptShown = 2000;
+
+export function createTasks({
+  store,
+  access,
+  clients,
+  keys,
+  idempotency,
+  patience = defaultPatience,
+  now = () => new Date(),
+}: TasksParts): TasksService {
+  const table = createTaskTable(store);
+  const hub = new TaskHub();
+  const record = createRecorder(store, table, hub, now);
+  const pumpParts: PumpParts = { table, record, access, clients, patience };
+  const stopped = new AbortController();
+  const pumps = new Map<string, { boxId: string; abort: AbortController; done: Promise<void> }>();
+  /** Tasks whose first hand-over is under way: no pump yet, so that its failure can still be the caller's answer. */
+  const starting = new Map<string, Promise<void>>();
+
+  function follow(boxId: string, taskId: string): void {
+    if (stopped.signal.aborted || pumps.has(taskId) || starting.has(taskId)) return;
+    const abort = new AbortController();
+    const done = followToEnd(boxId, taskId, AbortSignal.any([abort.signal, stopped.signal]));
+    pumps.set(taskId, { boxId, abort, done });
+  }
+
+  async function followToEnd(boxId: string, taskId: string, signal: AbortSignal): Promise<void> {
+    try {
+      if ((await pump(pumpParts, boxId, taskId, signal)) === 'no-box') bury(boxId);
+    } catch (error) {
+      access.note(boxId, `task ${taskId}: following it failed: ${String(error)}`);
+    } finally {
+      pumps.delete(taskId);
+    }
+  }
+
+  function required(boxId: string, taskId: string): TaskRow {
+    const row = table.find(taskId);
+    if (row === undefined || row.box_id !== boxId) throw new ApiError('task_not_found');
+    return row;
+  }
+
+  function open(boxId: string, taskId: string): TaskRow {
+    const row = required(boxId, taskId);
+    if (row.ended !== null) throw new ApiError('task_ended');
+    return row;
+  }
+
+  /** First hand-over, while the caller waits: what the box says against the task is the caller's answer, and nothing is kept then. */
+  async function offer(box: LiveBox, row: TaskRow): Promise<void> {
+    try {
+      await handOver(table, clients.agent(box), row, stopped.signal);
+    } catch (error) {
+      // Out of reach: the task is recorded, the pump hands it over when the box is back.
+      if (error instanceof ApiError && error.code === 'box_unreachable') return;
+      table.remove(row.id);
+      idempotency.forget(keyScope(row.box_id), row.id);
+      throw error;
+    } finally {
+      starting.delete(row.id);
+    }
+  }
+
+  /** The task that the same request made under this key before. @throws idempotency_conflict */
+  function earlier(boxId: string, request: NewTask, key: string | undefined): TaskRow | undefined {
+    const id = key === undefined ? undefined : idempotency.find(keyScope(boxId), key, identityOf(request));
+    return id === undefined ? undefined : table.find(id);
+  }
+
+  /** What an earlier request is answered with: what the box says against its task counts for both. */
+  async function again({ id, box_id }: TaskRow): Promise<Task> {
+    await starting.get(id);
+    return taskOf(required(box_id, id));
+  }
+
+  /** Records the task before anything else happens with it. */
+  function add(boxId: string, request: NewTask, key: string | undefined): { row: TaskRow; added: boolean } {
+    return store.transaction(() => {
+      // Looked up again: the box was woken in between, and two requests may have waited for it.
+      const known = earlier(boxId, request, key);
+      if (known !== undefined) return { row: known, added: false };
+      if (table.unfinishedOf(boxId).length >= limits.tasksPerBox) throw new ApiError('queue_full');
+      const id = newTaskId();
+      table.add({
+        id,
+        boxId,
+        conversation: request.options.conversation ?? 'main',
+        prompt: request.prompt.slice(0, promptShown).toWellFormed(),
+        created: now().toISOString(),
+        request: JSON.stringify(agentRequest(id, request)),
+      });
+      if (key !== undefined) idempotency.remember(keyScope(boxId), key, identityOf(request), id);
+      return { row: required(boxId, id), added: true };
+    });
+  }
+
+  const leave = [
+    access.onStarted((box) => {
+      for (const row of table.unfinishedOf(box.id)) follow(box.id, row.id);
+      if (!box.agent) return;
+      void forgetAll(box);
+    }),
+    access.onKilled(async (boxId) => {
+      const ours = [...pumps.values()].filter((each) => each.boxId === boxId);
+      for (const { abort } of ours) abort.abort();
+      await Promise.all(ours.map(({ done }) => done));
+      bury(boxId);
+    }),
+  ];
+
+  /** The box is gone: its open tasks end, whoever reads them gets the end, and the rows go. */
+  function bury(boxId: string): void {
+    for (const row of table.unfinishedOf(boxId)) finish(record, row, new ApiError('box_killed'), 'interrupted');
+    for (const taskId of hub.read()) {
+      const row = table.find(taskId);
+      if (row?.box_id === boxId) hub.end(taskId, table.events(row, row.last_seq - 2));
+    }
+    table.removeBox(boxId);
+  }
+
+  async function forgetAll(box: LiveBox): Promise<void> {
+    for (const { id } of table.unforgottenOf(box.id)) {
+      if (stopped.signal.aborted) return;
+      await forgetInGuest(table, clients.agent(box), id, stopped.signal);
+    }
+  }
+
+  return {
+    async start(boxId, request, idempotencyKey) {
+      const known = earlier(boxId, request, idempotencyKey);
+      if (known !== undefined) return again(known);
+      const box = await access.awake(boxId);
+      if (!box.agent) throw new ApiError('no_agent');
+      if (request.modelKey !== undefined) keys.set(boxId, request.modelKey);
+      if (keys.forBox(boxId) === undefined) throw new ApiError('no_model_key');
+      const { row, added } = add(boxId, request, idempotencyKey);
+      if (!added) return again(row);
+      const offered = offer(box, row);
+      starting.set(row.id, offered);
+      await offered;
+      const recorded = table.find(row.id);
+      if (recorded === undefined) throw new ApiError('box_killed');
+      follow(boxId, row.id);
+      return taskOf(recorded);
+    },
+
+    async get(boxId, taskId) {
+      return taskOf(required(boxId, taskId));
+    },
+
+    async list(boxId, { limit, cursor }) {
+      if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) {
+        throw new ApiError('invalid_request', 'cursor: use `next` of the last page', { field: 'cursor' });
+      }
+      const rows = table.page(boxId, cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor), limit + 1);
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      return { tasks: page.map(taskOf), next: rows.length > limit && last !== undefined ? String(last.number) : null };
+    },
+
+    async cancel(boxId, taskId) {
+      const row = open(boxId, taskId);
+      table.cancelAsked(row.id);
+      const box = access.ifRunning(boxId);
+      // A task that the guest does not have yet, or a box that is away: the pump brings it, and the cancellation with it.
+      if (box !== undefined && table.spooled(row) === undefined) {
+        await cancelInGuest(clients.agent(box), taskId, stopped.signal).catch((error: unknown) => {
+          if (!(error instanceof ApiError)) throw error;
+        });
+      }
+      return taskOf(required(boxId, taskId));
+    },
+
+    async answer(boxId, taskId, questionId, answer) {
+      open(boxId, taskId);
+      const box = await access.awake(boxId);
+      const path = `${agentPaths.tasks}/${taskId}/answers/${encodeURIComponent(questionId)}`;
+      await clients.agent(box).done({ method: 'POST', path, body: { json: answer } });
+    },
+
+    async *events(boxId, taskId, after, signal) {
+      required(boxId, taskId);
+      yield* readEvents(table, hub, taskId, after, signal);
+    },
+
+    resume() {
+      for (const row of table.unfinished()) follow(row.box_id, row.id);
+    },
+
+    counts(boxId) {
+      const rows = table.unfinishedOf(boxId);
+      const running = rows.filter(({ state }) => state === 'running').length;
+      return { running, queued: rows.length - running };
+    },
+
+    async close() {
+      for (const stop of leave) stop();
+      stopped.abort();
+      hub.close();
+      await Promise.all([
+        ...[...pumps.values()].map(({ done }) => done),
+        ...[...starting.values()].map((each) => each.catch(() => undefined)),
+      ]);
+    },
+  };
+}
+
+function agentRequest(id: string, { prompt, files, context, options }: NewTask): AgentTaskRequest {
+  return { id, prompt, files: { ...files }, options, ...(context === undefined ? {} : { context: [...context] }) };
+}
+
+function keyScope(boxId: string): string {
+  return `tasks/${boxId}`;
+}
+
+/** What makes two requests the same: all but the model key, which may be renewed between them. */
+function identityOf({ prompt, files, context, options }: NewTask): unknown {
+  return { prompt, files, context, options };
+}
