@@ -32,6 +32,8 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
     ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', boot.cmdline],
     ...spec.drives.map(driveArguments),
     ['-netdev', networkOption(spec), '-device', `${x86_64.devices.network},netdev=net`],
+    // At most 1 KiB a second of the host's randomness: enough to seed, too little to be a load.
+    ['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', `${x86_64.devices.random},rng=rng,max-bytes=1024,period=1000`],
     ['-serial', `unix:${files.serial},server=on,wait=off`, '-qmp', `unix:${files.qmp},server=on,wait=off`],
     incoming ? ['-incoming', 'defer'] : [],
   ].flat();

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { bootId } from '../process.ts';
 import type { VmmReport, VmSpec } from '../vmm.ts';
 import { findIsolation } from './isolation.ts';
-import { lastWords, notInstalled } from './launch.ts';
+import { lastWords, notInstalled } from '../launch.ts';
 import { vmFiles } from './files.ts';
 import type { QemuOptions } from './qemu.ts';
 import { type QemuFacts, startVm } from './start.ts';

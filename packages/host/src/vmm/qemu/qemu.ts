@@ -1,14 +1,13 @@
 import type { Logger } from '@citb/daemon';
 import { resolve, sep } from 'node:path';
 import { commandLines, isAlive, signalProcess, waitGone } from '../process.ts';
+import { killMs } from '../process-vm.ts';
 import { VmmError } from '../vmm-error.ts';
 import type { Snapshot, Vm, Vmm, VmmReport, VmRecord, VmSpec } from '../vmm.ts';
 import { isRunId, readArguments } from './command-line.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { probeQemu, type Probe } from './probe.ts';
 import { adoptVm, startVm } from './start.ts';
-
-const killMs = 30_000;
 
 export interface QemuOptions {
   readonly dataDir: string;

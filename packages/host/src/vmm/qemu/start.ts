@@ -4,11 +4,12 @@ import { Console } from '../console.ts';
 import { type ExitWatch, watchExit } from '../exit.ts';
 import { isAlive, signalProcess, waitGone } from '../process.ts';
 import { VmmError } from '../vmm-error.ts';
-import type { Snapshot, VmSpec } from '../vmm.ts';
+import { killMs } from '../process-vm.ts';
+import type { Snapshot, VmRecord, VmSpec } from '../vmm.ts';
 import { qemuArguments } from './command-line.ts';
 import { vmFiles } from './files.ts';
 import { boxUid, type Isolation, prepareFolder, withRights } from './isolation.ts';
-import { lastWords, launch } from './launch.ts';
+import { lastWords, launch } from '../launch.ts';
 import { loadMemory } from './memory.ts';
 import { loadState } from './migration.ts';
 import { Qmp } from './qmp.ts';
@@ -20,7 +21,6 @@ import { type Accelerator, x86_64 } from './x86-64.ts';
 
 /** How long QEMU may take until its control socket answers: tens of ms, seconds on a machine out of breath. */
 const startMs = 60_000;
-const killMs = 30_000;
 
 /** What is known about QEMU on this machine. */
 export interface QemuFacts {
@@ -70,13 +70,13 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
     stop.throwIfAborted();
     await qmp.execute('cont');
     stack.move();
-    const record = { driver: 'qemu', runId: spec.runId, folder: spec.folder, ...identity } as const;
-    return new QemuVm({ spec, record, qmp, console, exit, key, clean: () => removeLeftovers(cgroups, spec) });
+    const record: VmRecord = { driver: 'qemu', runId: spec.runId, folder: spec.folder, ...identity };
+    return new QemuVm({ spec, record, console, exit, key, clean: () => removeLeftovers(cgroups, spec) }, qmp);
   });
 }
 
 /** A QEMU that an earlier daemon started. @throws VmmError when it lives but does not answer */
-export async function adoptVm(facts: QemuFacts, spec: VmSpec, record: QemuVm['record']): Promise<QemuVm | undefined> {
+export async function adoptVm(facts: QemuFacts, spec: VmSpec, record: VmRecord): Promise<QemuVm | undefined> {
   if (!isAlive(record)) return undefined;
   const files = vmFiles(spec.folder);
   const exit = watchExit(record);
@@ -91,7 +91,7 @@ export async function adoptVm(facts: QemuFacts, spec: VmSpec, record: QemuVm['re
   stack.move();
   const key = await snapshotKey(spec, facts.version, facts.accelerator);
   const clean = () => removeLeftovers(facts.isolation.cgroups, spec);
-  return new QemuVm({ spec, record, qmp, console, exit, key, clean });
+  return new QemuVm({ spec, record, console, exit, key, clean }, qmp);
 }
 
 /** QEMU's own complaint about a missing file comes without saying whose it is. */

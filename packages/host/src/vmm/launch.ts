@@ -1,15 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
-import type { Cgroup } from '../cgroup.ts';
-import { identify, type ProcessIdentity } from '../process.ts';
-import { VmmError } from '../vmm-error.ts';
-import { x86_64 } from './x86-64.ts';
+import type { Cgroup } from './cgroup.ts';
+import { identify, type ProcessIdentity } from './process.ts';
+import { VmmError } from './vmm-error.ts';
 
-/** How much of QEMU's own words goes into an error, in bytes. */
+/** How much of a VMM's own words goes into an error, in bytes. */
 const errorBytes = 4096;
 /** How large its log may grow before it is emptied. */
 const logBytes = 256 * 1024;
+const noWords = 'it left no message';
+
+/** Debian's packages for the programs that are called otherwise. */
+const packages: Readonly<Record<string, string>> = {
+  'qemu-system-x86_64': 'qemu-system-x86',
+  'qemu-img': 'qemu-utils',
+  setpriv: 'util-linux',
+};
 
 /**
  * Starts a program that outlives this one: a session of its own, no pipe to us (its end would be a SIGPIPE there), output to
@@ -47,15 +54,15 @@ export async function launch(
   }
 }
 
-/** What QEMU said at last, for an error; a sentence when it said nothing. */
+/** What a VMM said at last, for an error; a sentence when it said nothing. */
 export async function lastWords(logPath: string): Promise<string> {
   const file = await open(logPath, 'r').catch(() => undefined);
-  if (file === undefined) return 'QEMU has left no message';
+  if (file === undefined) return noWords;
   try {
     const { size } = await file.stat();
     const { buffer, bytesRead } = await file.read(Buffer.alloc(errorBytes), 0, errorBytes, Math.max(0, size - errorBytes));
     const lines = buffer.toString('utf8', 0, bytesRead).trim().split('\n');
-    return lines.at(-1) || 'QEMU has left no message';
+    return lines.at(-1) || noWords;
   } finally {
     await file.close();
   }
@@ -73,6 +80,5 @@ export async function boundLog(logPath: string): Promise<void> {
 }
 
 export function notInstalled(program: string): string {
-  const name = program === x86_64.binary ? x86_64.debianPackage : program;
-  return `${program} is not installed: apt-get install ${name}`;
+  return `${program} is not installed: apt-get install ${packages[program] ?? program}`;
 }
