@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTaskEnded, limits } from '@citb/api';
-import { bench, code, contents, done, hello, read, text, token, until } from './bench.double.ts';
+import { bench, code, done, hello, read, text, token, until } from './bench.double.ts';
 import { defaultPatience } from './pump.ts';
 
 test('a task is handed over, streams its events and is forgotten in the guest', async () => {
