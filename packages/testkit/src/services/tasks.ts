@@ -57,7 +57,12 @@ export class TasksDouble implements Tasks {
       prompt: request.prompt,
       workspace: this.#boxes.workspace(running.boxId),
       signal: running.cancel.signal,
-      answer: (id) => new Promise((resolve) => running.questions.set(id, resolve)),
+      // A script that waits for an answer must end with its task: the next one waits for it.
+      answer: (id) =>
+        new Promise((resolve, reject) => {
+          running.questions.set(id, resolve);
+          running.cancel.signal.addEventListener('abort', () => reject(new Error('cancelled')), { once: true });
+        }),
     };
     try {
       for (const [name, content] of Object.entries(request.files)) {
