@@ -49,6 +49,8 @@ export async function forward(
       headersTimeout: silenceMs,
       bodyTimeout: silenceMs,
     });
+    // undici reports a body that is given up as its error; nobody may be listening by then.
+    answer.body.on('error', () => undefined);
     if (answer.statusCode < 200 || answer.statusCode >= 300) {
       const text = await beginning(answer.body);
       return refuse(response, upstreamError(answer.statusCode, answer.headers, text, [key, ...names]));

@@ -36,6 +36,8 @@ export function processClient(pool: Pool, token: string, user: string): ProcessC
       headersTimeout: stallMs,
       bodyTimeout: stallMs,
     });
+    // undici reports a body that is given up as its error; nobody may be listening by then.
+    answer.body.on('error', () => undefined);
     const header = new Headers();
     for (const [name, value] of Object.entries(answer.headers)) if (typeof value === 'string') header.set(name, value);
     return { status: answer.statusCode, header, body: answer.body, trailer: new Headers() };

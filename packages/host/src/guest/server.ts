@@ -55,6 +55,8 @@ export function guestServer(pool: Pool, token: string): GuestServer {
       headersTimeout: 0,
       bodyTimeout: call.stallMs ?? defaults.stallMs,
     });
+    // undici reports a body that is given up as its error; nobody may be listening by then.
+    answer.body.on('error', () => undefined);
     const { statusCode: status, headers: answered } = answer;
     if (status >= 200 && status < 300) return { status, headers: answered, body: answer.body };
     throw guestError(status, (await readAll(answer.body, defaults.errorBytes)).toString('utf8'));

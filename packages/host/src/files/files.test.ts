@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { ApiError, limits, type FileChange, type FileEntry } from '@citb/api';
+import { BoxDoubles } from '../guest/box.double.ts';
+import { createGuestClients } from '../guest/clients.ts';
+import { createFiles } from './files.ts';
+
+const token = 't'.repeat(32);
+const entry: FileEntry = { path: 'a b', type: 'file', size: 1, modified: '2026-01-01T00:00:00.000Z', mode: '644' };
+const never = new AbortController().signal;
+
+/** Files of a box whose envd does what the test says. */
+async function bench(envd: (request: IncomingMessage, response: ServerResponse) => unknown) {
+  const stack = new AsyncDisposableStack();
+  const server = createServer((request, response) => void envd(request, response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  stack.defer(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const boxes = new BoxDoubles();
+  const clients = createGuestClients();
+  stack.defer(() => clients.close());
+  boxes.start('box', { envd: (server.address() as AddressInfo).port }, token);
+  return { files: createFiles({ access: boxes, clients }), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function json(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
+
+function code(expected: string): (error: unknown) => boolean {
+  return (error) => error instanceof ApiError && error.code === expected;
+}
+
+const fileHeaders = { 'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT' };
+
+test('each call is the right request, with the token of the box', async () => {
+  const seen: string[] = [];
+  await using it = await bench(async (request, response) => {
+    assert.equal(request.headers['x-access-token'], token);
+    seen.push(`${request.method} ${request.url} ${(await buffer(request)).toString()}`);
+    if (request.method === 'DELETE') response.writeHead(204).end();
+    else if (request.url?.includes('/list')) json(response, 200, { entries: [entry], truncated: false });
+    else if (request.url?.includes('/archive')) json(response, 200, { files: 3 });
+    else json(response, 200, entry);
+  });
+  assert.deepEqual(await it.files.list('box', { path: 'a b', recursive: false, limit: 5 }), { entries: [entry], truncated: false });
+  assert.deepEqual(await it.files.stat('box', 'ü&x=1'), entry);
+  await it.files.write('box', 'f', Readable.from(['one', 'two']), { size: undefined, mode: '600', signal: never });
+  await it.files.write('box', 'f', Readable.from([Buffer.from('sized')]), { size: 5, signal: never });
+  await it.files.makeFolder('box', 'd');
+  await it.files.move('box', 'a', 'b', true);
+  await it.files.remove('box', 'd', true);
+  assert.deepEqual(await it.files.unpack('box', '', Readable.from([Buffer.from('tar')]), never), { files: 3 });
+  assert.deepEqual(seen, [
+    'GET /workspace/list?path=a+b&recursive=false&limit=5 ',
+    'GET /workspace/stat?path=%C3%BC%26x%3D1 ',
+    'PUT /workspace/file?path=f&mode=600 onetwo',
+    'PUT /workspace/file?path=f sized',
+    'POST /workspace/folder?path=d ',
+    'POST /workspace/move {"from":"a","to":"b","overwrite":true}',
+    'DELETE /workspace/entry?path=d&recursive=true ',
+    'PUT /workspace/archive?path= tar',
+  ]);
+});
+
+test("the guest's errors come through by code, in one line; what it may not say is a box that does not answer", async () => {
+  let answer: unknown;
+  await using it = await bench((_request, response) => json(response, 404, answer));
+  answer = { error: { code: 'file_not_found', message: `no\nsuch\u001b[31m ${'x'.repeat(9000)}`, hint: 'run this' } };
+  await assert.rejects(it.files.stat('box', 'a'), (error) => {
+    assert.ok(error instanceof ApiError && error.code === 'file_not_found');
+    assert.ok(error.message.length <= 500 && !/\p{Cc}/u.test(error.message));
+    assert.notEqual(error.hint, 'run this');
+    return true;
+  });
+  for (const bad of [
+    { error: { code: 'unauthorized', message: 'your key is wrong' } },
+    { error: { code: 'toString', message: '' } },
+    null,
+    'text',
+  ]) {
+    answer = bad;
+    await assert.rejects(it.files.stat('box', 'a'), code('box_unreachable'));
+  }
+});
+
+test('answers that are nonsense, endless or missing are a box that does not answer', async () => {
+  let misbehave: (response: ServerResponse) => unknown;
+  await using it = await bench((_request, response) => misbehave(response));
+  for (const each of [
+    (response: ServerResponse) => response.end('{'),
+    (response: ServerResponse) => json(response, 200, { ...entry, size: -1 }),
+    (response: ServerResponse) => response.socket?.destroy(),
+    (response: ServerResponse) => response.socket?.end('SSH-2.0-OpenSSH\r\n'),
+    (response: ServerResponse) => response.writeHead(302, { location: 'http://169.254.169.254/' }).end(),
+    (response: ServerResponse) => response.writeHead(200, { 'x-large': 'x'.repeat(30_000) }).end('{}'),
+    (response: ServerResponse) => Readable.from(endless()).pipe(response),
+  ]) {
+    misbehave = each;
+    await assert.rejects(it.files.stat('box', 'a'), code('box_unreachable'));
+  }
+});
+
+function* endless(): Generator<Buffer> {
+  for (;;) yield Buffer.alloc(64 * 1024, ' ');
+}
+
+test('a download is streamed with its range, and has just the bytes that were stated', async () => {
+  const content = Buffer.from('0123456789');
+  await using it = await bench((request, response) => {
+    if (request.headers.range === 'bytes=2-4')
+      response.writeHead(206, { ...fileHeaders, 'content-length': 3, 'content-range': 'bytes 2-4/10' }).end(content.subarray(2, 5));
+    else response.writeHead(200, { ...fileHeaders, 'content-length': 10 }).end(request.method === 'HEAD' ? undefined : content);
+  });
+  const whole = await it.files.read('box', 'f', { head: false, signal: never });
+  assert.deepEqual([whole.status, whole.size, whole.contentRange, whole.modified], [200, 10, undefined, '2026-01-01T00:00:00.000Z']);
+  assert.deepEqual(await buffer(whole.body), content);
+  const part = await it.files.read('box', 'f', { range: 'bytes=2-4', head: false, signal: never });
+  assert.deepEqual([part.status, part.size, part.contentRange], [206, 3, 'bytes 2-4/10']);
+  assert.equal((await buffer(part.body)).toString(), '234');
+  const head = await it.files.read('box', 'f', { head: true, signal: never });
+  assert.equal(head.size, 10);
+  assert.equal((await buffer(head.body)).length, 0);
+});
+
+test('a guest that sends less than it stated, or states nothing, does not pass for a whole file', async () => {
+  let mode = 'short';
+  await using it = await bench((_request, response) => {
+    if (mode === 'short') {
+      response.writeHead(200, { ...fileHeaders, 'content-length': 10 });
+      response.write('01234', () => response.socket?.end());
+    } else if (mode === 'chunked') response.writeHead(200, fileHeaders).end('x');
+    else response.writeHead(200, { 'content-length': '1', 'last-modified': 'never' }).end('x');
+  });
+  const short = await it.files.read('box', 'f', { head: false, signal: never });
+  await assert.rejects(buffer(short.body));
+  for (mode of ['chunked', 'undated'])
+    await assert.rejects(it.files.read('box', 'f', { head: false, signal: never }), code('box_unreachable'));
+});
+
+test("a full disk in the middle of an upload is the answer, and the caller's body is left alive", async () => {
+  await using it = await bench((request, response) => {
+    request.once('data', () => json(response, 507, { error: { code: 'disk_full', message: 'full' } }));
+  });
+  const body = Readable.from(endless());
+  await assert.rejects(it.files.write('box', 'f', body, { size: undefined, signal: never }), code('disk_full'));
+  assert.equal(body.destroyed, false);
+  body.destroy();
+});
+
+test('an upload that is too large or ends early fails as the caller’s mistake', async () => {
+  await using it = await bench((request) => void request.resume());
+  const large = { size: limits.uploadBytes + 1, signal: never };
+  await assert.rejects(it.files.write('box', 'f', Readable.from([]), large), code('body_too_large'));
+  const cut = new Readable({ read: () => undefined });
+  const writing = it.files.write('box', 'f', cut, { size: undefined, signal: never });
+  cut.push('half');
+  setImmediate(() => cut.destroy());
+  await assert.rejects(writing, code('bad_request'));
+});
+
+test('a watch gives changes and heartbeats, leaves nonsense out, and tells when the box ends it', async () => {
+  await using it = await bench((_request, response) => {
+    const lines = [
+      { type: 'created', path: 'a' },
+      { type: 'exploded', path: 'b' },
+      { type: 'heartbeat', path: '' },
+    ];
+    for (const line of lines) response.write(`${JSON.stringify(line)}\n`);
+    response.write(`${'x'.repeat(1_000_000)}\n`);
+    response.end(`${JSON.stringify({ type: 'removed', path: 'a' })}\n`);
+  });
+  const seen: FileChange[] = [];
+  await assert.rejects(async () => {
+    for await (const change of it.files.watch('box', '', never)) seen.push(change);
+  }, code('box_unreachable'));
+  assert.deepEqual(
+    seen.map(({ type }) => type),
+    ['created', 'heartbeat', 'removed'],
+  );
+});

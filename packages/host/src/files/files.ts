@@ -1,0 +1,132 @@
+import { Transform, type Readable } from 'node:stream';
+import { ApiError, fileChange, fileEntry, fileListing, limits, type FileChange } from '@citb/api';
+import { z } from 'zod';
+import type { BoxAccess } from '../boxes/access.ts';
+import type { GuestClients } from '../guest/clients.ts';
+import { parseJson, unreachable } from '../guest/errors.ts';
+import { lineBatches } from '../guest/lines.ts';
+import type { GuestCall, GuestServer } from '../guest/server.ts';
+import type { Files } from '../services.ts';
+import { downloadOf } from './download.ts';
+import { watchUpload } from './upload.ts';
+import { zipOfTar } from './zip.ts';
+
+/** A full listing: every entry with a path of the largest length. In bytes. */
+const listingBytes = limits.listEntries * (limits.pathBytes + 300);
+/** One line of a watch: a path in JSON. */
+const changeBytes = limits.pathBytes * 6 + 200;
+/** Reading a large folder in an emulated guest takes a while, in ms. */
+const listingMs = 120_000;
+/** An upload in which nothing moves for so long, or which the guest does not answer, is given up, in ms. Large files are synced before the answer. */
+const uploadStallMs = 120_000;
+
+const unpacked = z.object({ files: z.int().nonnegative() });
+
+/** The workspaces of boxes, by envd's `/workspace` routes. */
+export function createFiles({ access, clients }: { access: BoxAccess; clients: GuestClients }): Files {
+  async function envd(boxId: string): Promise<GuestServer> {
+    return clients.envd(await access.awake(boxId));
+  }
+
+  /** Sends a body and waits for the answer, however large it is, as long as it moves. */
+  async function send<T extends z.ZodType>(
+    boxId: string,
+    call: Pick<GuestCall, 'path' | 'query'>,
+    body: Readable,
+    { size, signal }: { size: number | undefined; signal: AbortSignal },
+    schema: T,
+  ): Promise<z.output<T>> {
+    if (size !== undefined && size > limits.uploadBytes) throw new ApiError('body_too_large');
+    const guest = await envd(boxId);
+    using upload = watchUpload(body, limits.uploadBytes, uploadStallMs);
+    return await guest.json(
+      {
+        ...call,
+        method: 'PUT',
+        body: { stream: upload.stream, size },
+        signal: AbortSignal.any([signal, upload.stalled]),
+        timeoutMs: null,
+      },
+      schema,
+    );
+  }
+
+  return {
+    async list(boxId, { path, recursive, limit }) {
+      const query = { path, recursive, limit };
+      const guest = await envd(boxId);
+      const call: GuestCall = { method: 'GET', path: '/workspace/list', query, maxBytes: listingBytes, timeoutMs: listingMs };
+      const listing = await guest.json(call, fileListing);
+      if (listing.entries.length > limit) throw unreachable(undefined, 'The box listed more than it was asked for.');
+      return listing;
+    },
+
+    async stat(boxId, path) {
+      return (await envd(boxId)).json({ method: 'GET', path: '/workspace/stat', query: { path } }, fileEntry);
+    },
+
+    async read(boxId, path, { range, head, signal }) {
+      const guest = await envd(boxId);
+      const headers = range === undefined || range.length > 100 ? {} : { range };
+      const answer = await guest.open({ method: head ? 'HEAD' : 'GET', path: '/workspace/file', query: { path }, headers, signal });
+      return downloadOf(answer, head);
+    },
+
+    write: (boxId, path, body, { size, mode, signal }) =>
+      send(boxId, { path: '/workspace/file', query: { path, mode } }, body, { size, signal }, fileEntry),
+
+    async makeFolder(boxId, path) {
+      return (await envd(boxId)).json({ method: 'POST', path: '/workspace/folder', query: { path } }, fileEntry);
+    },
+
+    async move(boxId, from, to, overwrite) {
+      return (await envd(boxId)).json({ method: 'POST', path: '/workspace/move', body: { json: { from, to, overwrite } } }, fileEntry);
+    },
+
+    async remove(boxId, path, recursive) {
+      const guest = await envd(boxId);
+      await guest.done({ method: 'DELETE', path: '/workspace/entry', query: { path, recursive }, timeoutMs: listingMs });
+    },
+
+    async archive(boxId, path, format, signal) {
+      const guest = await envd(boxId);
+      const { body } = await guest.open({ method: 'GET', path: '/workspace/archive', query: { path, format: 'tar' }, signal });
+      const tar = atMost(body, limits.uploadBytes);
+      return format === 'zip' ? zipOfTar(tar) : tar;
+    },
+
+    unpack: (boxId, path, tar, signal) =>
+      send(boxId, { path: '/workspace/archive', query: { path } }, tar, { size: undefined, signal }, unpacked),
+
+    async *watch(boxId, path, signal) {
+      const guest = await envd(boxId);
+      const { body } = await guest.open({ method: 'GET', path: '/workspace/watch', query: { path, recursive: true }, signal });
+      try {
+        for await (const { lines } of lineBatches(body, changeBytes)) yield* lines.map(changeOf).filter((change) => change !== undefined);
+      } catch (error) {
+        if (!signal.aborted) throw unreachable(error);
+        return;
+      }
+      if (!signal.aborted) throw unreachable(undefined, 'The box ended the watch.');
+    },
+  };
+}
+
+function changeOf(line: string): FileChange | undefined {
+  return fileChange.safeParse(parseJson(line)).data;
+}
+
+/** A guest's disk is finite, what it says is not. */
+function atMost(body: Readable, limit: number): Readable {
+  let seen = 0;
+  const bounded = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      seen += chunk.length;
+      if (seen > limit) done(unreachable(undefined, 'The box sends more than any folder holds.'));
+      else done(null, chunk);
+    },
+  });
+  body.once('error', (error) => bounded.destroy(unreachable(error)));
+  bounded.once('close', () => body.destroy());
+  return body.pipe(bounded);
+}
