@@ -1,6 +1,6 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type TerminalControl, ApiError, terminalControl } from '@citb/api';
+import { type TerminalControl, ApiError, limits, terminalControl } from '@citb/api';
 import { WebSocket } from 'ws';
 import type { Connection } from './connection.ts';
 import { ConnectionError, isTransient, parseJson } from './errors.ts';
@@ -72,7 +72,9 @@ export class Terminal implements AsyncDisposable {
 
   /** What is typed. Lost while the connection is broken. */
   write(data: string | Uint8Array): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(typeof data === 'string' ? Buffer.from(data, 'utf8') : data);
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    const bytes = Buffer.from(data as Uint8Array);
+    for (let at = 0; at < bytes.byteLength; at += limits.frameBytes) this.#socket.send(bytes.subarray(at, at + limits.frameBytes));
   }
 
   resize(cols: number, rows: number): void {
@@ -88,18 +90,18 @@ export class Terminal implements AsyncDisposable {
 
   async #join(): Promise<void> {
     const url = this.#connection.address(this.#path, { ...this.#size, pid: this.#pid, user: this.#options.user });
-    const socket = await dialWebSocket(this.#connection, url, this.#options.signal);
-    this.#socket = socket;
     const started = Promise.withResolvers<void>();
-    socket.on('message', (data, isBinary) => {
-      if (isBinary) return this.#print(socket, data as Buffer);
-      const control = terminalControl.safeParse(parseJson((data as Buffer).toString('utf8'))).data;
+    const receive = (socket: WebSocket, data: Buffer, isBinary: boolean): void => {
+      if (isBinary) return this.#print(socket, data);
+      const control = terminalControl.safeParse(parseJson(data.toString('utf8'))).data;
       if (control?.type === 'start') {
         this.#pid = control.pid;
         started.resolve();
       }
       if (control?.type === 'exit') this.#end(control.exit_code);
-    });
+    };
+    const socket = await dialWebSocket(this.#connection, url, receive, this.#options.signal);
+    this.#socket = socket;
     const gone = Promise.withResolvers<never>();
     socket.once('close', (code, reason) => gone.reject(closed(code, reason.toString('utf8'))));
     await Promise.race([started.promise, gone.promise]);

@@ -14,9 +14,16 @@ const errorAnswerBytes = 64 * 1024;
  * when the other side vanished without a word.
  * @throws ApiError when the host refuses, ConnectionError when it is not reached
  */
-export async function dialWebSocket(connection: Connection, url: URL, signal: AbortSignal | undefined): Promise<WebSocket> {
+export async function dialWebSocket(
+  connection: Connection,
+  url: URL,
+  onMessage: (socket: WebSocket, data: Buffer, isBinary: boolean) => void,
+  signal: AbortSignal | undefined,
+): Promise<WebSocket> {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   const socket = new WebSocket(url, { headers: connection.authorization(), handshakeTimeout: openWithinMs, maxPayload: frameBytes });
+  // From the beginning: the first message may come with the handshake, before whoever awaits the socket runs again.
+  socket.on('message', (data, isBinary) => onMessage(socket, data as Buffer, isBinary));
   const opened = Promise.withResolvers<WebSocket>();
   socket.once('open', () => opened.resolve(socket));
   socket.once('unexpected-response', (request, answer) => {
