@@ -1,0 +1,52 @@
+import type { Logger } from '@citb/daemon';
+import type { Fences } from './fence.ts';
+import type { Launch } from './launch.ts';
+import type { AgentSdk } from './sdk.ts';
+import { ClaudeSession } from './session.ts';
+
+/**
+ * The one Claude process of the box. It stays from task to task while they need the same: the conversation, the model, the
+ * environment. Anything else stops it and starts another, which resumes.
+ */
+export class Agent {
+  readonly #sdk: AgentSdk;
+  readonly #fences: Fences;
+  readonly #log: Logger;
+  #session: ClaudeSession | undefined;
+
+  constructor(sdk: AgentSdk, fences: Fences, log: Logger) {
+    this.#sdk = sdk;
+    this.#fences = fences;
+    this.#log = log;
+  }
+
+  get session(): ClaudeSession | undefined {
+    return this.#session?.alive === true ? this.#session : undefined;
+  }
+
+  /** The process for a task: the live one if it fits, else a new one. One caller at a time. */
+  async acquire(launch: Launch): Promise<ClaudeSession> {
+    const live = this.session;
+    if (live !== undefined && fits(live.launch, launch)) return live;
+    await this.stop();
+    this.#session = ClaudeSession.start(this.#sdk, launch, this.#fences.create(), this.#log);
+    return this.#session;
+  }
+
+  /** Starts a process ahead of its first task, unless one is live. */
+  warm(launch: Launch): void {
+    if (this.session !== undefined) return;
+    this.#session = ClaudeSession.warm(this.#sdk, launch, this.#fences.create(), this.#log);
+  }
+
+  /** Ends the live process; its conversation is saved. */
+  async stop(): Promise<void> {
+    await this.session?.stop();
+    this.#session = undefined;
+  }
+}
+
+/** A task with a budget gets a process of its own: Claude Code counts per process. */
+function fits(live: Launch, wanted: Launch): boolean {
+  return live.key === wanted.key && wanted.options.maxBudgetUsd === undefined;
+}

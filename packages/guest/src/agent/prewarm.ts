@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { launchFor } from './claude/launch.ts';
+import { mainConversation, resumed } from './conversations/choose.ts';
+import type { RunContext } from './tasks/run.ts';
+
+/** How often the init file is looked for, in ms. */
+const lookMs = 100;
+
+/** Waits until the box has been initialised. False when `signal` came first. */
+export async function initialised(context: Pick<RunContext, 'init'>, signal: AbortSignal): Promise<boolean> {
+  while (context.init() === undefined) {
+    if (signal.aborted) return false;
+    await sleep(lookMs);
+  }
+  return true;
+}
+
+/**
+ * Starts Claude Code before the first task, for the box's own conversation and the default options: a task that wants just
+ * this finds it waiting. This is the point at which a template can be taken: the process is initialised, has no session on
+ * the disk and no identity yet. A clone whose environment differs starts another one.
+ */
+export async function prewarm(context: RunContext): Promise<void> {
+  const { init, agent, memory, settings, log } = context;
+  const now = init();
+  if (now?.agent === undefined) return;
+  try {
+    const { session } = await resumed(mainConversation, now, memory, undefined);
+    agent.warm(launchFor(settings, now, mainConversation, session, {}));
+  } catch (error) {
+    log.warn({ err: error }, 'could not start Claude Code ahead');
+  }
+}
