@@ -28,7 +28,8 @@ export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
   mkdirSync(paths.folder, { recursive: true });
   await disks.create(paths.disk, row.diskMib, signal);
 
-  using slot = await bootSlots.enter(signal);
+  using booting = new DisposableStack();
+  booting.use(await bootSlots.enter(signal));
   await broker.open(row.id, paths.brokerSocket);
   undo.defer(() => broker.close(row.id));
   const address = await parts.addresses.take(row.address ?? undefined, rows.addresses(row.id));

@@ -68,7 +68,9 @@ export function createBoxes({ store, seal, ...options }: BoxesOptions): BoxesMod
   async function create(request: NewBox, idempotencyKey?: string): ReturnType<Boxes['create']> {
     if (stopping) throw new ApiError('host_stopping');
     let started: Promise<LiveBox> | undefined;
-    const { id, created } = await claimBox(parts, request, idempotencyKey, (made) => (started = start(made)));
+    const { id, created } = await claimBox(parts, request, idempotencyKey, (made) => {
+      started = start(made);
+    });
     const modelKey = request.envVars['ANTHROPIC_API_KEY'];
     // Also for a box that exists: a caller who sends a new key has a reason.
     if (modelKey !== undefined && modelKey !== '') modelKeys.set(id, modelKey);

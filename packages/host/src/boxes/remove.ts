@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { boxPaths } from './names.ts';
+import type { Vmm } from '../vmm/vmm.ts';
 import type { BoxParts } from './parts.ts';
+import type { BoxRow } from './rows.ts';
 
 /** How long those who are told of a kill may take, in ms; then the box goes without them. */
 const listenersMs = 5000;
@@ -19,7 +21,7 @@ export async function removeBox(parts: BoxParts, id: string, why: 'kill' | 'undo
   if (box !== undefined) live.take(box);
   if (why === 'kill') await live.killed(id, listenersMs);
   if (box !== undefined) await box.vm.kill();
-  else if (row.record !== null) await vmm.reap(row.record);
+  else await endMachine(vmm, row);
   await broker.close(id);
   await rm(boxPaths(settings.dataDir, id).folder, { recursive: true, force: true });
   admission.release(id);
@@ -29,4 +31,13 @@ export async function removeBox(parts: BoxParts, id: string, why: 'kill' | 'undo
     logs.forget(id);
     rows.remove(id);
   });
+}
+
+/** The machine of a box that is not awake here: left by an earlier daemon, or already gone. */
+async function endMachine(vmm: Vmm, { spec, record }: BoxRow): Promise<void> {
+  if (spec === null || record === null) return;
+  // Adopting also clears away what a machine that is gone has left; one that cannot be adopted is ended from outside.
+  const vm = await vmm.adopt(spec, record).catch(() => undefined);
+  await vm?.kill();
+  await vmm.reap(record);
 }

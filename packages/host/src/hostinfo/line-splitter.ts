@@ -1,16 +1,14 @@
+import { stripVTControlCharacters } from 'node:util';
+
 /** Longest line kept of a console, in characters; the rest of a longer one becomes lines of its own. */
 const longestLine = 4096;
 
 /** A guest's line, harmless on the operator's terminal: no escape sequences, no carriage returns, no bidi tricks. */
 export function printable(line: string): string {
-  return (
-    line
-      .toWellFormed()
-      // CSI and OSC sequences whole, so that a coloured console stays readable; then what is left of control characters.
-      .replace(/\u001B(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u001B\\)?)/g, '')
-      .replace(/[\p{Cc}\u202A-\u202E\u2066-\u2069]/gu, (character) => (character === '\t' ? ' ' : ''))
-      .slice(0, longestLine)
-  );
+  return stripVTControlCharacters(line.toWellFormed())
+    .replaceAll('\t', ' ')
+    .replace(/[\p{Cc}\u202A-\u202E\u2066-\u2069]/gu, '')
+    .slice(0, longestLine);
 }
 
 /** Cuts pieces of console output into lines. What it holds back is bounded. */

@@ -1,0 +1,200 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLog } from '@citb/daemon';
+import type { BootImage } from '@citb/images';
+import { BoxLogs } from '../hostinfo/box-logs.ts';
+import { Idempotency } from '../idempotency.ts';
+import { SealedModelKeys } from '../keys/model-keys.ts';
+import { Seal } from '../keys/sealed.ts';
+import { Store } from '../store.ts';
+import type { Vm, VmExit, Vmm, VmRecord, VmSpec } from '../vmm/vmm.ts';
+import { Admission, type AdmissionLimits } from './admission.ts';
+import { BootSlots } from './boot-slots.ts';
+import { type BoxesModule, type BoxesOptions, createBoxes } from './boxes.ts';
+
+/**
+ * A machine room in memory for the tests of boxes: what outlives a host daemon (machines, disks, the database) lives here, and
+ * daemons come and go. Each step of a daemon can be made to fail, to wait, or to never return, which is what a daemon that was
+ * killed with -9 at that point looks like to the next one.
+ */
+export class Testbed implements Disposable {
+  readonly dataDir = mkdtempSync(join(tmpdir(), 'citb-boxes-'));
+  readonly store = new Store(':memory:');
+  readonly seal = new Seal('ab'.repeat(32));
+  readonly machines = new Map<string, Machine>();
+  /** Names of the steps that were taken, in order. */
+  readonly steps: string[] = [];
+  /** Called at each step; may throw or wait. */
+  atStep: (name: string) => Promise<void> | void = () => {};
+  now = 1_700_000_000_000;
+  #pids = 1000;
+
+  /** A host daemon on this machine room. */
+  daemon(options: { limits?: Partial<AdmissionLimits>; bootSlots?: number; hostKey?: string } = {}): Daemon {
+    const now = (): number => this.now;
+    const step = async (name: string): Promise<void> => {
+      this.steps.push(name);
+      await this.atStep(name);
+    };
+    const modelKeys = new SealedModelKeys(this.store, this.seal, options.hostKey);
+    const sockets = new Set<string>();
+    const parts: BoxesOptions = {
+      store: this.store,
+      seal: this.seal,
+      vmm: this.#vmm(step),
+      images: {
+        runtimes: async () => ['claude-agent', 'bash'],
+        peek: async () => undefined,
+        prune: async () => [],
+        get: (runtime) => image(runtime, step),
+      },
+      disks: {
+        create: async (path) => {
+          await step('disk');
+          if (!existsSync(path)) writeFileSync(path, 'empty');
+          await step('disk made');
+        },
+      },
+      addresses: {
+        take: async (preferred, taken) =>
+          preferred ?? Array.from({ length: 100 }, (_, n) => `127.64.0.${n + 1}`).find((address) => !taken.has(address)) ?? 'none',
+      },
+      broker: {
+        open: async (id) => {
+          await step('broker');
+          sockets.add(id);
+        },
+        close: async (id) => {
+          sockets.delete(id);
+          await step('broker closed');
+        },
+      },
+      guest: {
+        waitForEnvd: async (_vm, { signal }) => {
+          await step('envd');
+          signal?.throwIfAborted();
+        },
+        initialise: async (vm, _token, init) => {
+          await step('init');
+          this.machine(vm.record.runId).init = init;
+        },
+        waitForAgent: () => step('agent'),
+      },
+      admission: new Admission({ memoryMib: 100_000, maxBoxes: 100, diskReserveMib: 0, ...options.limits }, this.dataDir),
+      bootSlots: new BootSlots(options.bootSlots ?? 2),
+      idempotency: new Idempotency(this.store, this.seal, now),
+      modelKeys,
+      logs: new BoxLogs(this.store, now),
+      log: createLog('test', 'silent'),
+      settings: { dataDir: this.dataDir, diskMib: 5120, model: undefined, startDeadlineMs: 60_000 },
+      now,
+    };
+    return { ...createBoxes(parts), modelKeys, sockets };
+  }
+
+  machine(runId: string): Machine {
+    const found = this.machines.get(runId);
+    if (found === undefined) throw new Error(`no machine runs ${runId}`);
+    return found;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  #vmm(step: (name: string) => Promise<void>): Vmm {
+    return {
+      name: 'double',
+      probe: async () => ({
+        usable: true,
+        version: '1',
+        accelerator: 'double',
+        reason: '',
+        isolation: { uid: false, cgroup: 'none', seccomp: false },
+      }),
+      boot: async (spec) => {
+        await step('boot');
+        mkdirSync(spec.folder, { recursive: true });
+        const machine = new Machine(spec, this.#pids++, () => this.machines.delete(spec.runId));
+        this.machines.set(spec.runId, machine);
+        await step('booted');
+        return machine.vm(step);
+      },
+      restore: () => Promise.reject(new Error('not here')),
+      adopt: async (_spec, record) => {
+        await step('adopt');
+        return this.machines.get(record.runId)?.vm(step);
+      },
+      list: async () => [...this.machines.values()].map((machine) => machine.record),
+      reap: async (record) => {
+        await step('reap');
+        this.machines.get(record.runId)?.end({ code: undefined, signal: 'SIGKILL', expected: true });
+      },
+    };
+  }
+}
+
+export interface Daemon extends BoxesModule {
+  readonly modelKeys: SealedModelKeys;
+  /** Boxes whose way out this daemon serves. */
+  readonly sockets: ReadonlySet<string>;
+}
+
+/** A machine that runs, whatever becomes of the daemon that started it. */
+export class Machine {
+  readonly record: VmRecord;
+  /** What the guest was given. */
+  init: unknown;
+  console = '';
+  readonly #exited = Promise.withResolvers<VmExit>();
+  readonly #gone: () => void;
+
+  constructor(spec: VmSpec, pid: number, gone: () => void) {
+    this.record = { driver: 'double', runId: spec.runId, folder: spec.folder, pid, startTime: '1', bootId: 'this-boot' };
+    this.#gone = gone;
+  }
+
+  end(exit: VmExit): void {
+    this.#gone();
+    this.#exited.resolve(exit);
+  }
+
+  crash(): void {
+    this.end({ code: undefined, signal: 'SIGSEGV', expected: false });
+  }
+
+  vm(step: (name: string) => Promise<void>): Vm {
+    return {
+      record: this.record,
+      exited: this.#exited.promise,
+      dial: () => Promise.reject(new Error('not here')),
+      pause: async () => {},
+      resume: async () => {},
+      snapshot: () => Promise.reject(new Error('not here')),
+      stop: () => Promise.reject(new Error('not here')),
+      kill: async () => {
+        await step('vm kill');
+        this.end({ code: 0, signal: undefined, expected: true });
+        await step('vm killed');
+      },
+      console: () => this.console,
+      onConsole: () => () => {},
+      memoryUsed: async () => 1024 * 1024,
+    };
+  }
+}
+
+async function image(runtime: string, step: (name: string) => Promise<void>): Promise<BootImage> {
+  await step('image');
+  return {
+    runtime,
+    key: `key-of-${runtime}`,
+    kernel: '/kernel',
+    initrd: '/initrd',
+    cmdline: 'quiet',
+    root: '/root.img',
+    tools: '/tools.img',
+    manifest: { runtime, description: '', agent: runtime === 'claude-agent', memoryMib: runtime === 'bash' ? 256 : 1024, cpus: 1 },
+  };
+}
