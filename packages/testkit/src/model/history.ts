@@ -62,7 +62,7 @@ export function readTurn(request: MessagesRequest, attempt: number): Turn {
   const messages = request.messages.filter((message) => message.role !== 'system');
   const start = Math.max(
     0,
-    messages.findLastIndex((message) => message.role === 'user' && humanText(message) !== ''),
+    messages.findLastIndex((message) => message.role === 'user' && humanTexts(message).length > 0),
   );
   const after = messages.slice(start + 1);
   return {
@@ -70,13 +70,13 @@ export function readTurn(request: MessagesRequest, attempt: number): Turn {
     tools: request.tools.map((tool) => tool.name),
     system: textOf(request.system),
     cwd: /orking directory: (\/[^\s"\\]*)/.exec(JSON.stringify([request.system, request.messages]))?.[1] ?? '/workspace',
-    prompt: messages[start] === undefined ? '' : humanText(messages[start]),
+    prompt: messages[start] === undefined ? '' : (humanTexts(messages[start]).at(-1) ?? ''),
     step: after.filter((message) => message.role === 'assistant').length,
     results: toolResults(after),
     attempt,
     earlier: messages
       .slice(0, start)
-      .map((message) => ({ role: message.role, text: message.role === 'user' ? humanText(message) : textOf(message.content) }))
+      .map((message) => ({ role: message.role, text: message.role === 'user' ? humanTexts(message).join('\n') : textOf(message.content) }))
       .filter((message) => message.text !== ''),
     blockTypes: messages.flatMap((message) =>
       typeof message.content === 'string' ? ['text'] : message.content.map((block) => block.type),
@@ -84,11 +84,13 @@ export function readTurn(request: MessagesRequest, attempt: number): Turn {
   };
 }
 
-function humanText(message: Message): string {
-  if (typeof message.content === 'string') return machineText.test(message.content) ? '' : message.content;
-  return message.content
-    .flatMap((each) => (each.type === 'text' && each.text !== undefined && !machineText.test(each.text) ? [each.text] : []))
-    .join('\n');
+/** The user's own texts. Prompts that got no answer are merged into the next message, one block each. */
+function humanTexts(message: Message): string[] {
+  const texts =
+    typeof message.content === 'string'
+      ? [message.content]
+      : message.content.flatMap((each) => (each.type === 'text' && each.text !== undefined ? [each.text] : []));
+  return texts.filter((text) => text.trim() !== '' && !machineText.test(text));
 }
 
 /** All text of a content in any of its forms. */
