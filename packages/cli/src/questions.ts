@@ -26,12 +26,17 @@ export class QuestionAsker {
     this.#interrupt = interrupt;
   }
 
+  /** Somebody sits here. */
+  get canAsk(): boolean {
+    return this.#cli.stdin.isTTY && this.#cli.stdout.isTTY;
+  }
+
   /** Told of each event, before it is shown. */
   async event(event: TaskEvent): Promise<void> {
     // Deltas of a subagent can come beside an open question; what answers it is a result, a next step or the end.
     if (event.type !== 'status' && event.type !== 'usage') await this.leave();
     if (event.type !== 'question') return;
-    if (!this.#cli.stdin.isTTY || !this.#cli.stdout.isTTY) return this.#tellHow(event.content);
+    if (!this.canAsk) return this.#tellHow(event.content);
     const stop = new AbortController();
     this.#asking = { stop, done: this.#ask(event.content, stop.signal) };
   }

@@ -16,8 +16,8 @@ export interface WatchOptions {
 /** Shows a task to its end. Answers the exit code. */
 export async function watchTask(cli: Cli, task: Task, options: WatchOptions): Promise<number> {
   const left = new AbortController();
-  const view = new TaskView(cli.stdout, cli.colours, cli.stdout.columns);
   const asker = new QuestionAsker(cli, task, () => interrupt());
+  const view = new TaskView(cli.stdout, cli.colours, { width: cli.stdout.columns, asked: asker.canAsk });
   let cancelled = false;
   const say = (line: string): void => {
     if (!options.json) view.flush();

@@ -37,6 +37,7 @@ export class Task {
   readonly #connection: Connection;
   #seen = 0;
   #completion: Completion | undefined;
+  #usage: Completion['usage'];
 
   constructor(connection: Connection, boxId: string, id: string) {
     this.#connection = connection;
@@ -91,7 +92,7 @@ export class Task {
     }
     if (this.#completion === undefined) throw new ConnectionError('protocol', 'The task ended without a completion.');
     const { outcome, content, stop_reason: stopReason, usage } = this.#completion;
-    return { outcome, text: content, stopReason, usage };
+    return { outcome, text: content, stopReason, usage: usage ?? this.#usage };
   }
 
   /** Ends the task as `interrupted`; its `completion` follows in the stream. @throws ApiError `task_ended` */
@@ -109,6 +110,7 @@ export class Task {
 
   #note(event: TaskEvent): void {
     this.#seen = Math.max(this.#seen, event.seq);
+    if (event.type === 'usage') this.#usage = event.content;
     if (event.type === 'completion') this.#completion = event;
   }
 

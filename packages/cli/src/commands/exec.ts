@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import type { Command } from 'commander';
 import type { Box, ExecExit } from '@citb/sdk';
 import type { Cli } from '../cli.ts';
-import { CommandError, exitCodes } from '../exit.ts';
+import { CommandError, UsageError, exitCodes } from '../exit.ts';
 import { collectPairs, positive } from '../options.ts';
 import { boxArgument, findBox } from '../target.ts';
 import { write } from '../streams.ts';
@@ -42,7 +42,7 @@ Ctrl-C kills the command. For programs that need a terminal: citb shell.`,
     .action(async (name: string, words: string[], flags: ExecFlags) => {
       await using citb = await cli.client();
       const box = await findBox(citb, name);
-      const command = words.length === 1 && /\s/.test(words[0] ?? '') ? (words[0] ?? '') : words;
+      const command = commandOf(words);
       const left = new AbortController();
       const interrupt = (): void => left.abort();
       process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
@@ -56,6 +56,13 @@ Ctrl-C kills the command. For programs that need a terminal: citb shell.`,
         cli.stdin.destroy();
       }
     });
+}
+
+/** One word with spaces is a line for the shell; else program and arguments. Commander leaves the `--` that may stand before them. */
+function commandOf(words: readonly string[]): string | string[] {
+  const [first = '', ...rest] = words[0] === '--' ? words.slice(1) : words;
+  if (first === '') throw new UsageError('There is no command to run.', 'citb exec BOX -- ls -la');
+  return rest.length === 0 && /\s/.test(first) ? first : [first, ...rest];
 }
 
 async function run(cli: Cli, box: Box, command: string | string[], flags: ExecFlags, signal: AbortSignal): Promise<ExecExit> {

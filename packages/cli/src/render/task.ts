@@ -10,20 +10,32 @@ type Of<T extends TaskEvent['type']> = Extract<TaskEvent, { type: T }>;
 /** Lines of a tool's result that are shown; more are counted. */
 const resultLines = 6;
 
+export interface TaskViewOptions {
+  /** Columns of the terminal. */
+  readonly width?: number | undefined;
+  /** Questions are asked by a prompt that has the choices: only their text is shown. */
+  readonly asked?: boolean;
+}
+
 /** A task's stream for a person: text as it comes, each tool call on a line, results shortened, at the end what it took. */
 export class TaskView {
   readonly #out: Writable;
   readonly #colours: Colours;
   readonly #width: number;
+  readonly #asked: boolean;
   /** What was printed of a text that is still coming. */
   #printed = '';
   #atLineStart = true;
+  /** Shown already: a failed task's completion often says the same again. */
+  readonly #errors = new Set<string>();
+  /** Shown at the end. */
+  #usage: Of<'usage'>['content'] | undefined;
 
-  /** @param width columns of the terminal */
-  constructor(out: Writable, colours: Colours, width = 100) {
+  constructor(out: Writable, colours: Colours, options: TaskViewOptions = {}) {
     this.#out = out;
     this.#colours = colours;
-    this.#width = Math.max(40, width);
+    this.#width = Math.max(40, options.width ?? 100);
+    this.#asked = options.asked ?? false;
   }
 
   /** Shows one event. */
@@ -47,9 +59,11 @@ export class TaskView {
         return this.#error(event);
       case 'completion':
         return this.#completion(event);
-      case 'thinking_delta':
       case 'usage':
-        // The whole thinking and the completion have them.
+        this.#usage = event.content;
+        return undefined;
+      case 'thinking_delta':
+        // The whole thinking follows.
         return undefined;
     }
   }
@@ -105,7 +119,7 @@ export class TaskView {
   #question({ content }: Of<'question'>): void {
     for (const { question, options } of content.questions) {
       this.#line(`${this.#colours.magenta('?')} ${this.#colours.bold(oneLine(question, 1000))}`);
-      for (const { label, description } of options ?? []) {
+      for (const { label, description } of this.#asked ? [] : (options ?? [])) {
         this.#line(
           `    ${oneLine(label, 100)}${description === undefined ? '' : this.#colours.dim(` – ${oneLine(description, this.#width)}`)}`,
         );
@@ -114,18 +128,21 @@ export class TaskView {
   }
 
   #error({ content }: Of<'error'>): void {
-    this.#line(this.#colours.red(`✖ ${oneLine(content.message, 2000)}`));
+    const message = oneLine(content.message, 2000);
+    this.#errors.add(message);
+    this.#line(this.#colours.red(`✖ ${message}`));
     if (content.hint !== undefined) this.#line(this.#colours.dim(`  ${oneLine(content.hint, 2000)}`));
   }
 
   #completion(event: Of<'completion'>): void {
-    const usage = event.usage;
+    const usage = event.usage ?? this.#usage;
     const took =
       usage === undefined ? [] : [duration(usage.duration_ms), `${usage.num_turns} turns`, tokens(usage), `$${usage.cost_usd.toFixed(4)}`];
     const paint = { done: this.#colours.green, failed: this.#colours.red, interrupted: this.#colours.yellow }[event.outcome];
     const mark = { done: '✔', failed: '✖', interrupted: '■' }[event.outcome];
-    if (event.outcome !== 'done') this.#line(paint(`${mark} ${oneLine(event.content, 2000)}`));
-    this.#line(`${paint(`${mark} ${event.outcome}`)}${this.#colours.dim(took.map((part) => ` · ${part}`).join(''))}`);
+    const why = oneLine(event.content, 2000);
+    const told = event.outcome === 'done' || this.#errors.has(why) || why === '' ? '' : `: ${why}`;
+    this.#line(`${paint(`${mark} ${event.outcome}${told}`)}${this.#colours.dim(took.map((part) => ` · ${part}`).join(''))}`);
   }
 
   /** A line of its own; what a subagent does is set in. */
@@ -141,7 +158,7 @@ export class TaskView {
   }
 }
 
-function tokens(usage: NonNullable<Of<'completion'>['usage']>): string {
+function tokens(usage: Of<'usage'>['content']): string {
   const cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
   return `${grouped(usage.input_tokens + cached)} tokens in, ${grouped(usage.output_tokens)} out`;
 }
