@@ -1,0 +1,52 @@
+import type { FileHandle } from 'node:fs/promises';
+import { ApiError } from '@citb/api';
+import { chunkBytes } from './read.ts';
+
+/** What a file can be written from. An error of it ends the writing. */
+export type Body = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/**
+ * Writes a body into an opened file, in pieces of {@link chunkBytes}: one is being written while the next is gathered.
+ * When it settles nothing is being written any more, so the file may be closed.
+ * @param limit bytes; beyond it ApiError `body_too_large`
+ */
+export async function pour(body: Body, handle: FileHandle, limit: number): Promise<void> {
+  let gathered: Uint8Array[] = [];
+  let size = 0;
+  let total = 0;
+  let writing = Promise.resolve();
+  const flush = async (): Promise<void> => {
+    await writing;
+    writing = writeAll(handle, gathered);
+    // Seen by the next await of it; it must not count as unhandled until then.
+    writing.catch(() => undefined);
+    gathered = [];
+    size = 0;
+  };
+  try {
+    for await (const chunk of body) {
+      total += chunk.byteLength;
+      if (total > limit) throw new ApiError('body_too_large', `The body has more than ${limit} bytes.`);
+      gathered.push(chunk);
+      size += chunk.byteLength;
+      if (size >= chunkBytes) await flush();
+    }
+    await flush();
+    await writing;
+  } finally {
+    await writing.catch(() => undefined);
+  }
+}
+
+/** writev(2) may write less than it was given, for example when the disk is nearly full. */
+async function writeAll(handle: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  let rest = chunks.filter((chunk) => chunk.byteLength > 0);
+  while (rest.length > 0) {
+    let { bytesWritten } = await handle.writev(rest.slice(0, 1024));
+    while (rest[0] !== undefined && bytesWritten >= rest[0].byteLength) {
+      bytesWritten -= rest[0].byteLength;
+      rest = rest.slice(1);
+    }
+    if (rest[0] !== undefined) rest = [rest[0].subarray(bytesWritten), ...rest.slice(1)];
+  }
+}

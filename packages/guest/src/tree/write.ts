@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { type Stats, constants } from 'node:fs';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { ApiError, limits } from '@citb/api';
+import type { TreeEntry } from './entry.ts';
+import { errno } from './fault.ts';
+import { openFolder } from './folder.ts';
+import { type Ground, type Place, at, openPlace, splitLast, statIfAny } from './place.ts';
+import { type Body, pour } from './pour.ts';
+import { notAFile } from './read.ts';
+
+/** Files under this ending are being written; a crash can leave one behind. */
+export const partEnding = '.citb-part';
+
+export interface WriteOptions {
+  /** Permission bits. Those of the file that is there, else 0644. */
+  readonly mode?: number | undefined;
+  /** Most bytes taken; beyond it `body_too_large`. */
+  readonly limit?: number | undefined;
+  /** Wait until the disk has it (default). Off for many small files that can be written again. */
+  readonly durable?: boolean | undefined;
+}
+
+/**
+ * Writes a file beside its place and then puts it there in one step: readers see the old file or the whole new one.
+ * Missing folders are made. A link that is there is followed if it leads to a file inside.
+ * @throws ApiError `disk_full`, `body_too_large`, `not_a_file`, `path_outside`: nothing is left of the attempt
+ */
+export async function writeFile(ground: Ground, path: string | Buffer, body: Body, options: WriteOptions = {}): Promise<TreeEntry> {
+  await using target = await openTarget(ground, path);
+  const { folder, name } = target;
+  const temporary = at(folder.handle, `.${randomUUID({ disableEntropyCache: true })}${partEnding}`);
+  const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+  try {
+    const stats = await fill(handle, body, options, ground, target.mode);
+    await rename(temporary, at(folder.handle, name));
+    if (options.durable !== false) await syncFolder(folder);
+    return { path: path.toString(), stats };
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Where the bytes go in the end: an opened folder and a name in it. */
+interface Target extends AsyncDisposable {
+  readonly folder: Place;
+  readonly name: Buffer;
+  /** Of the file that is there. */
+  readonly mode: number | undefined;
+}
+
+async function openTarget(ground: Ground, path: string | Buffer): Promise<Target> {
+  const { parent, name } = splitLast(path);
+  const { place: folder } = await openFolder(ground, parent);
+  try {
+    const present = await statIfAny(at(folder.handle, name));
+    if (present === undefined || present.isFile()) return targetIn(folder, name, present);
+    if (!present.isSymbolicLink()) throw notAFile(path.toString(), present);
+  } catch (error) {
+    await folder.handle.close();
+    throw error;
+  }
+  await folder.handle.close();
+  return openLinked(ground, path);
+}
+
+/** The target behind a link. */
+async function openLinked(ground: Ground, path: string | Buffer): Promise<Target> {
+  const shown = path.toString().slice(0, 300);
+  await using behind = await openPlace(ground, path, { follow: true }).catch((error: unknown) => {
+    if (errno(error) === 'ENOENT') throw new ApiError('not_a_file', `"${shown}" is a link that leads nowhere.`, { cause: error });
+    throw error;
+  });
+  const stats = await behind.handle.stat();
+  if (!stats.isFile()) throw notAFile(shown, stats);
+  const { parent, name } = splitLast(behind.real);
+  return targetIn(await openPlace(ground, parent, { follow: true, directory: true }), name, stats);
+}
+
+function targetIn(folder: Place, name: Buffer, present: Stats | undefined): Target {
+  return { folder, name, mode: present?.mode, [Symbol.asyncDispose]: () => folder.handle.close() };
+}
+
+async function fill(handle: FileHandle, body: Body, options: WriteOptions, ground: Ground, oldMode: number | undefined): Promise<Stats> {
+  await pour(body, handle, options.limit ?? limits.uploadBytes);
+  if (ground.owner !== undefined) await handle.chown(ground.owner.uid, ground.owner.gid);
+  await handle.chmod((options.mode ?? oldMode ?? 0o644) & 0o7777);
+  if (options.durable !== false) await handle.sync();
+  return await handle.stat();
+}
+
+/** A rename is on the disk only when its folder is. */
+async function syncFolder(folder: Place): Promise<void> {
+  const handle = await open(at(folder.handle), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
