@@ -1,0 +1,91 @@
+import { ApiError, guestUser, processListing } from '@citb/api';
+import { Signal } from '@citb/api/gen/process_pb.js';
+import type { BoxAccess } from '../boxes/access.ts';
+import type { GuestClients } from '../guest/clients.ts';
+import { processError, type ProcessClient } from '../guest/connect.ts';
+import { unreachable } from '../guest/errors.ts';
+import type { Processes } from '../services.ts';
+import { begin, callMs, exec, kill, start } from './exec.ts';
+import { outputOf } from './output.ts';
+import { feedInput, selector, writeInput } from './stdin.ts';
+import { openTerminal } from './terminal.ts';
+
+/** Thousands of processes with command lines of 4096 characters. */
+const listingBytes = 32 * 1024 * 1024;
+/** Input that a background process does not take within this is given up, in ms. */
+const inputMs = 60_000;
+
+/** Commands in boxes, by envd's process service. */
+export function createProcesses({ access, clients }: { access: BoxAccess; clients: GuestClients }): Processes {
+  async function service(boxId: string, user: string | undefined): Promise<ProcessClient> {
+    return clients.processes(await access.awake(boxId), user ?? guestUser.name);
+  }
+
+  /** One small request about a process that may have ended. */
+  async function call(boxId: string, work: (client: ProcessClient, signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    const client = await service(boxId, undefined);
+    const signal = AbortSignal.timeout(inputMs);
+    try {
+      await work(client, signal);
+    } catch (error) {
+      if (signal.aborted)
+        throw new ApiError('box_busy', 'The process does not take its input.', { hint: 'Send it again when the process reads.' });
+      throw processError(error, 'process');
+    }
+  }
+
+  return {
+    async list(boxId) {
+      const guest = clients.envd(await access.awake(boxId));
+      const { processes } = await guest.json({ method: 'GET', path: '/processes', maxBytes: listingBytes }, processListing);
+      return processes;
+    },
+
+    async *exec(boxId, command, signal) {
+      yield* exec(await service(boxId, command.user), command, signal);
+    },
+
+    async spawn(boxId, command) {
+      const client = await service(boxId, command.user);
+      const connection = new AbortController();
+      const { pid } = await start(client, command, connection.signal);
+      connection.abort();
+      if (command.stdin !== undefined) {
+        void feedInput(client, pid, { data: command.stdin, close: !command.keepStdin }, AbortSignal.timeout(inputMs));
+      }
+      // Ends with this daemon, as the caller's own timer would; pids of a guest are not used again so soon.
+      if (command.timeoutS !== undefined) setTimeout(() => void kill(client, pid), command.timeoutS * 1000).unref();
+      return { pid };
+    },
+
+    async *output(boxId, pid, signal) {
+      const client = await service(boxId, undefined);
+      const connection = new AbortController();
+      try {
+        const any = AbortSignal.any([connection.signal, signal]);
+        const { stream } = await begin(client.connect({ process: selector(pid) }, { signal: any }), 'process');
+        yield { type: 'start', pid };
+        const ended = yield* outputOf(stream, () => false);
+        if (!ended) throw unreachable(undefined, 'The box ended the output without an exit.');
+      } catch (error) {
+        if (!signal.aborted) throw processError(error, 'process');
+      } finally {
+        connection.abort();
+      }
+    },
+
+    input: (boxId, pid, data, close) =>
+      call(boxId, async (client, signal) => {
+        if (data !== undefined) await writeInput(client, pid, 'stdin', data, signal);
+        if (close) await client.closeStdin({ process: selector(pid) }, { signal });
+      }),
+
+    signal: (boxId, pid, name) =>
+      call(boxId, (client) => client.sendSignal({ process: selector(pid), signal: Signal[name] }, { timeoutMs: callMs })),
+
+    async terminal(boxId, { cols, rows, pid, user }, signal) {
+      const client = await service(boxId, user);
+      return openTerminal(client, { cols, rows, ...(pid === undefined ? {} : { pid }) }, signal);
+    },
+  };
+}
