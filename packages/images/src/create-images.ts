@@ -10,8 +10,12 @@ import { keyOf } from './recipe.ts';
 import { buildRuntime, runtimeKey } from './runtime-image.ts';
 import { type Artifact, ArtifactStore } from './store.ts';
 
-/** `random.trust_cpu`: a box has no other early entropy. `panic=-1` and `reboot=t`: a dead kernel ends the VMM. `pci=off`: there is none. */
-const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 pci=off random.trust_cpu=on';
+/**
+ * - `no_timer_check`: at its start the kernel counts timer ticks against its clock; an emulated machine on a busy host misses
+ *   some, is taken for one with broken interrupts, and hangs before it has printed anything (seen, in calibrate_delay).
+ * - `reboot=t panic=-1`: a dead kernel ends the VMM. `pci=off`: there is none. `random.trust_cpu`: a box has no other early entropy.
+ */
+const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 pci=off no_timer_check random.trust_cpu=on';
 
 export interface ImagesOptions {
   /** Images live in `<dataDir>/images`. */

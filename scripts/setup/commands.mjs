@@ -1,0 +1,44 @@
+import { existsSync } from 'node:fs';
+import { node, root } from './paths.mjs';
+
+const tool = (name, file, ...args) => ({ name, argv: [node, `${root}node_modules/${file}`, ...args] });
+
+/** Types, lint, format: each is told by name when it fails. */
+const checks = [
+  tool('types', 'typescript/bin/tsc', '-p', root),
+  tool('lint', 'oxlint/bin/oxlint', '--quiet'),
+  tool('format', 'oxfmt/bin/oxfmt', '--check'),
+];
+
+const unitTests = ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs', 'test/architecture/**/*.test.ts'];
+
+/** Two files at once: on two cores more machines would only wait for each other. */
+const tests = (...globs) => ({ name: 'tests', argv: [node, '--test', '--test-reporter=spec', '--test-concurrency=2', ...globs] });
+const program = (file, ...args) => ({ name: file, argv: [node, `${root}${file}`, ...args], last: true });
+const images = { name: 'images', argv: [node, `${root}scripts/setup/images.ts`], required: true };
+
+/**
+ * What a command runs, in order, and whether it needs what runs machines.
+ * A `required` step that fails ends the command; other checks go on, so that one run shows all that is wrong.
+ */
+export function commands(name, args) {
+  switch (name) {
+    case 'ok':
+      return { machines: false, steps: [...checks, tests(...unitTests)] };
+    case 'test':
+      return {
+        machines: true,
+        steps: [...checks, images, tests(...(args.length > 0 ? args : [...unitTests, 'test/!(architecture)/**/*.test.ts']))],
+      };
+    case 'setup':
+      return { machines: true, steps: [images] };
+    case 'host':
+      return { machines: true, steps: [program('packages/host/src/main.ts', ...args)] };
+    case 'bench':
+      return { machines: true, steps: [program('bench/main.ts', ...args)] };
+    case 'demo':
+      return { machines: true, steps: [program('scripts/demo.ts', ...args)] };
+    default:
+      return name !== undefined && existsSync(name) ? { machines: true, steps: [{ name, argv: [node, name, ...args] }] } : undefined;
+  }
+}
