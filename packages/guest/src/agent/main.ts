@@ -36,7 +36,7 @@ const context: RunContext = {
   agent: new Agent(await loadSdk(settings.sdk), fences, log),
   memory: {
     conversations: new Conversations(`${settings.stateDir}/conversations.json`),
-    transcripts: new Transcripts(config, settings.workspace),
+    transcripts: new Transcripts(config, settings.workspace, `${settings.spoolDir}-results`),
   },
   writeFile: async (path, bytes) => {
     // The host has the request until the task ends; a crash before that begins it anew.

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeDurably } from '../durable.ts';
@@ -12,11 +12,30 @@ const tailBytes = 512 * 1024;
 export class Transcripts {
   readonly #projects: string;
   readonly #workspace: string;
+  readonly #large: string;
 
-  /** @param config Claude Code's configuration folder, CLAUDE_CONFIG_DIR */
-  constructor(config: string, workspace: string) {
+  /**
+   * @param config Claude Code's configuration folder, CLAUDE_CONFIG_DIR
+   * @param large a folder on the large disk
+   */
+  constructor(config: string, workspace: string, large: string) {
     this.#projects = join(config, 'projects');
     this.#workspace = workspace;
+    this.#large = large;
+  }
+
+  /**
+   * Makes room for a session's large tool results on the large disk: Claude Code keeps each output of more than a few KB beside
+   * the transcript, 22 MB for one `seq 1 3000000`, and the transcript's disk is small.
+   */
+  async prepare(sessionId: string): Promise<void> {
+    const place = join(this.#large, sessionId);
+    const folder = join(await this.#folder(), sessionId);
+    await mkdir(place, { recursive: true, mode: 0o700 });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await symlink(place, join(folder, 'tool-results')).catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    });
   }
 
   /** True when a session can be resumed. */
@@ -29,8 +48,7 @@ export class Transcripts {
    * else all but the last is dropped without an error. @throws what the file system says
    */
   async write(sessionId: string, history: readonly HistoryMessage[]): Promise<void> {
-    // Claude Code's own rule: every UTF-16 unit outside [A-Za-z0-9] becomes a hyphen.
-    const folder = join(this.#projects, (await realpath(this.#workspace)).replaceAll(/[^A-Za-z0-9]/g, '-'));
+    const folder = await this.#folder();
     await mkdir(folder, { recursive: true, mode: 0o700 });
     let parentUuid: string | null = null;
     const lines = history.map((message) => {
@@ -68,6 +86,12 @@ export class Transcripts {
     if (path === undefined) return;
     await rm(path, { force: true });
     await rm(path.slice(0, -'.jsonl'.length), { recursive: true, force: true });
+    await rm(join(this.#large, sessionId), { recursive: true, force: true });
+  }
+
+  /** Claude Code's own rule: every UTF-16 unit outside [A-Za-z0-9] of the cwd becomes a hyphen. */
+  async #folder(): Promise<string> {
+    return join(this.#projects, (await realpath(this.#workspace)).replaceAll(/[^A-Za-z0-9]/g, '-'));
   }
 
   async #find(sessionId: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import type { NewTaskEvent } from '@citb/api';
-import type { SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
+import type { SDKAssistantMessageError, SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
 
 /** What went wrong in a task, in the words of an error event. */
 export interface Trouble {
@@ -7,6 +7,8 @@ export interface Trouble {
   readonly message: string;
   readonly hint?: string;
   readonly api_status?: number;
+  /** What the model's API said. */
+  readonly detail?: string;
 }
 
 export function errorEvent(trouble: Trouble): NewTaskEvent {
@@ -37,19 +39,32 @@ const byStatus: Readonly<Record<number, Trouble>> = {
   529: { code: 'model_overloaded', message: 'The model is overloaded.', hint: 'Try again in a moment.' },
 };
 
-/** The trouble that a failed result tells of; undefined for one that did not fail. */
-export function troubleOf(result: SDKResultMessage): Trouble | undefined {
+/** What Claude Code calls an error that came without a status. */
+const byKind: Partial<Record<SDKAssistantMessageError, Trouble>> = {
+  max_output_tokens: {
+    code: 'max_output_tokens',
+    message: 'The answer was longer than the model may write at once.',
+    hint: 'Ask for less at a time, or for files.',
+  },
+  server_error: { code: 'model_unreachable', message: 'The connection to the model broke off.', hint: 'Try again in a moment.' },
+};
+
+/**
+ * The trouble that a failed result tells of; undefined for one that did not fail.
+ * @param kind `error` of the last assistant message, if it had one
+ */
+export function troubleOf(result: SDKResultMessage, kind: SDKAssistantMessageError | undefined): Trouble | undefined {
   if (result.subtype === 'success') {
     if (!result.is_error) return undefined;
     const api = result.api_error_status ?? undefined;
-    if (api !== undefined) return { ...(byStatus[api] ?? unknownStatus(api)), api_status: api };
+    if (api !== undefined) return { ...(byStatus[api] ?? unknownStatus(api)), api_status: api, ...detailOf(result.result) };
     if (result.stop_reason === 'refusal')
       return {
         code: 'model_refused',
         message: 'The model declined to answer this.',
         hint: 'Ask for something else, in a new conversation.',
       };
-    return { code: codeOf(result.terminal_reason), message: plain(result.result) };
+    return (kind === undefined ? undefined : byKind[kind]) ?? { code: codeOf(result.terminal_reason), message: plain(result.result) };
   }
   switch (result.subtype) {
     case 'error_max_turns':
@@ -69,6 +84,11 @@ function unknownStatus(status: number): Trouble {
 
 function codeOf(reason: string | undefined): string {
   return reason === undefined || reason === 'completed' ? 'agent_failed' : reason;
+}
+
+/** The API's own words, unless Claude Code mixed advice about this machine into them. */
+function detailOf(text: string): { detail?: string } {
+  return /gateway|ANTHROPIC_|external API key/i.test(text) ? {} : { detail: plain(text) };
 }
 
 /** Claude Code's text without its diagnostics. */

@@ -1,5 +1,5 @@
 import type { NewTaskEvent, TaskOutcome } from '@citb/api';
-import type { SDKMessage, SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
+import type { SDKAssistantMessageError, SDKMessage, SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
 import { eventsOf } from './mapping.ts';
 import { type Trouble, troubleOf } from './model-errors.ts';
 import { type TaskUsage, usageOf } from './usage.ts';
@@ -27,6 +27,7 @@ export class Turn {
   #sawSession = false;
   #answer = '';
   #answerId: string | undefined;
+  #error: SDKAssistantMessageError | undefined;
   #lost = false;
 
   /** @param promptId uuid of the user message that begins the turn */
@@ -50,7 +51,7 @@ export class Turn {
 
   take(message: SDKMessage): void {
     for (const event of eventsOf(message)) this.#pass(event);
-    if (message.type === 'assistant' && message.parent_tool_use_id === null && message.error === undefined) this.#remember(message);
+    if (message.type === 'assistant' && message.parent_tool_use_id === null) this.#remember(message);
     if (message.type === 'result' && this.#isOurs(message)) this.#results.push(message);
     if (message.type !== 'system') return;
     if (message.subtype === 'session_writes_lost') this.#lost ||= message.lost.includes('transcript');
@@ -62,7 +63,7 @@ export class Turn {
     const last = this.#results.at(-1);
     if (last === undefined) return { outcome: 'failed', answer: this.#answer, trouble: undefined, stopReason: null, usage: undefined };
     const aborted = last.terminal_reason?.startsWith('aborted_') === true;
-    const trouble = aborted ? undefined : troubleOf(last);
+    const trouble = aborted ? undefined : troubleOf(last, this.#error);
     return {
       outcome: aborted ? 'interrupted' : trouble === undefined ? 'done' : 'failed',
       answer: last.subtype === 'success' && !last.is_error && last.result !== '' ? last.result : this.#answer,
@@ -82,6 +83,8 @@ export class Turn {
   }
 
   #remember(message: Extract<SDKMessage, { type: 'assistant' }>): void {
+    this.#error = message.error;
+    if (message.error !== undefined) return;
     this.#answerId = message.uuid;
     for (const block of message.message.content) if (block.type === 'text' && block.text !== '') this.#answer = block.text;
   }

@@ -64,7 +64,8 @@ export class TaskRun {
     try {
       conclusion = await this.#work();
     } catch (error) {
-      this.#context.log.error({ err: error, task: this.#request.id }, 'task failed');
+      // A wrong file name is the caller's mistake, and is told to the caller.
+      if (!(error instanceof ApiError)) this.#context.log.error({ err: error, task: this.#request.id }, 'task failed');
       conclusion = failed(troubleFrom(error));
     } finally {
       clearTimeout(timer);
@@ -86,6 +87,7 @@ export class TaskRun {
     const chosen = await chooseSession(this.#request, now, memory, agent.session?.launch);
     if (chosen.lost)
       this.#emit(status('memory_lost', { message: 'The earlier conversation was not found on the disk; a new one begins.' }));
+    await memory.transcripts.prepare(chosen.session.id);
     const launch = launchFor(settings, now, chosen.conversation, chosen.session, this.#request.options);
     const session = await agent.acquire(launch);
     // Somebody else's turn is finished or stopped first, for a message that comes into it gets no result of its own.
