@@ -2,20 +2,21 @@ import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { type Finding, failure, ok, warning } from './check.ts';
 
-/** Programs that a host needs, and the Debian packages that bring them. */
-const programs: readonly (readonly [program: string, debianPackage: string])[] = [
-  [
-    process.arch === 'arm64' ? 'qemu-system-aarch64' : 'qemu-system-x86_64',
+/** Programs that a host needs, and the Debian packages that bring them: those that `npm run setup` installs. */
+export const programs: Readonly<Record<string, string>> = {
+  [process.arch === 'arm64' ? 'qemu-system-aarch64' : 'qemu-system-x86_64']:
     process.arch === 'arm64' ? 'qemu-system-arm' : 'qemu-system-x86',
-  ],
-  ['socat', 'socat'],
-  ['mmdebstrap', 'mmdebstrap'],
-  ['buildah', 'buildah'],
-  ['mkfs.erofs', 'erofs-utils'],
-  ['mksquashfs', 'squashfs-tools'],
-  ['cpio', 'cpio'],
-  ['busybox', 'busybox-static'],
-];
+  mmdebstrap: 'mmdebstrap',
+  buildah: 'buildah',
+  crun: 'crun',
+  'mkfs.erofs': 'erofs-utils',
+  socat: 'socat',
+  sfdisk: 'fdisk',
+  'mkfs.ext4': 'e2fsprogs',
+  setpriv: 'util-linux',
+};
+/** What only a normal user needs: user namespaces instead of root. */
+export const rootlessPrograms: Readonly<Record<string, string>> = { newuidmap: 'uidmap', 'fuse-overlayfs': 'fuse-overlayfs' };
 /** Where Debian puts what is not in every user's PATH. */
 const systemFolders = ['/usr/sbin', '/sbin'];
 
@@ -31,9 +32,10 @@ export async function checkPrograms(path: string): Promise<Finding> {
   if (process.platform !== 'linux')
     return failure('system', process.platform, 'A host runs on Linux only; from here use one with CITB_URL.');
   const folders = [...path.split(delimiter), ...systemFolders];
-  const found = await Promise.all(programs.map(async ([program]) => hasProgram(program, folders)));
-  const missing = programs.filter((_, index) => found[index] !== true);
-  if (missing.length === 0) return ok('packages', programs.map(([program]) => program).join(', '));
+  const wanted = Object.entries({ ...programs, ...(process.getuid?.() === 0 ? {} : rootlessPrograms) });
+  const found = await Promise.all(wanted.map(async ([program]) => hasProgram(program, folders)));
+  const missing = wanted.filter((_, index) => found[index] !== true);
+  if (missing.length === 0) return ok('packages', wanted.map(([program]) => program).join(', '));
   const packages = missing.map(([, debianPackage]) => debianPackage).join(' ');
   return failure(
     'packages',
