@@ -33,7 +33,12 @@ export class DemoHost implements AsyncDisposable {
    * @param settings environment of the daemon beside the process's own
    * @throws Error in a sentence, when the daemon does not become ready
    */
-  static async start(images: string, settings: Readonly<Record<string, string>>, report: (progress: string) => void): Promise<DemoHost> {
+  static async start(
+    images: string,
+    settings: Readonly<Record<string, string>>,
+    report: (progress: string) => void,
+    signal: AbortSignal,
+  ): Promise<DemoHost> {
     await using undo = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'citb-demo-'));
     undo.defer(() => rm(folder, { recursive: true, force: true }));
