@@ -1,4 +1,4 @@
-import { agentPaths, agentTask, ApiError } from '@citb/api';
+import { agentPaths, agentTask, ApiError, type AgentTask } from '@citb/api';
 import type { GuestServer } from '../guest/server.ts';
 import type { TaskRow, TaskTable } from './table.ts';
 
@@ -6,12 +6,12 @@ import type { TaskRow, TaskTable } from './table.ts';
 const handOverMs = 120_000;
 
 /**
- * Brings the guest and the row of an unfinished task to the same state: the guest gets a task that it has not acknowledged
- * (the same id again is the same task), a cancellation that it may have missed, and the host learns when the guest has lost
- * the end of its journal in a crash.
+ * Brings the guest to the state of the row of an unfinished task: it gets a task that it has not acknowledged (the same id again
+ * is the same task), and a cancellation that it may have missed.
+ * @returns how the guest has the task
  * @throws ApiError `box_unreachable`: try again; any other: the box does not take the task, or no longer knows it
  */
-export async function handOver(table: TaskTable, agent: GuestServer, row: TaskRow, signal: AbortSignal): Promise<void> {
+export async function handOver(table: TaskTable, agent: GuestServer, row: TaskRow, signal: AbortSignal): Promise<AgentTask> {
   const request = table.spooled(row);
   const known =
     request === undefined
@@ -19,8 +19,8 @@ export async function handOver(table: TaskTable, agent: GuestServer, row: TaskRo
       : await agent.json({ method: 'POST', path: agentPaths.tasks, body: { text: request }, signal, timeoutMs: handOverMs }, agentTask);
   if (known.id !== row.id) throw new ApiError('box_unreachable', 'The agent of the box answered for another task.');
   if (request !== undefined) table.acknowledged(row);
-  if (known.last_seq < row.guest_seq) table.newEpoch(row.id, known.last_seq);
   if (table.find(row.id)?.cancel_asked === 1) await cancelInGuest(agent, row.id, signal);
+  return known;
 }
 
 /** Asks the guest to end a task; one that has ended there is fine. @throws ApiError `box_unreachable` */

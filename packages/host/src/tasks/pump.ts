@@ -106,12 +106,13 @@ async function follow(
   const agent = clients.agent(box);
   const before = table.find(taskId);
   if (before === undefined || before.ended !== null) return;
-  await handOver(table, agent, before, signal);
-  const after = table.find(taskId)?.guest_seq ?? 0;
+  const { last_seq } = await handOver(table, agent, before, signal);
+  // A machine that crashed may have lost the end of the journal and written on under the same numbers: then it is compared from its beginning.
+  const aligned = before.run_id === box.runId && last_seq >= before.guest_seq;
   const { body } = await agent.open({
     method: 'GET',
     path: `${agentPaths.tasks}/${taskId}/events`,
-    query: { after },
+    query: { after: aligned ? before.guest_seq : 0 },
     signal,
     stallMs: patience.stallMs,
   });
@@ -122,7 +123,10 @@ async function follow(
     const left = overlong + lines.length - events.length;
     if (left > 0 && bad === 0) access.note(box.id, `task ${taskId}: left out events of the agent that are not well-formed`);
     bad += left;
-    if (events.length > 0 && record(taskId, events).state !== 'open') return;
+    if (events.length === 0) continue;
+    const { state, added } = record(taskId, events);
+    if (state !== 'open') return;
+    if (!aligned && added > 0) table.alignedWith(taskId, box.runId);
   }
 }
 

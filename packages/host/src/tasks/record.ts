@@ -23,14 +23,27 @@ const deltaShare = 0.75;
 
 /**
  * The only writer of events: numbers them, keeps them and what follows from them (the task's state) in one transaction, then
- * wakes the subscribers. An event of the guest that is here already is left out, so that reading its journal again is harmless.
+ * wakes the subscribers. An event of the guest that is here already is left out, so that reading its journal again is harmless;
+ * another event under a number that was seen is new: the guest crashed, and lost what had that number.
  */
 export function createRecorder(store: Store, table: TaskTable, hub: TaskHub, now: () => Date): RecordEvents {
   const insert = store.db.prepare('INSERT INTO task_events (task, seq, guest_epoch, guest_seq, body) VALUES (?, ?, ?, ?, ?)');
   const update = store.db.prepare(
     `UPDATE tasks SET state = ?, started = ?, ended = ?, outcome = ?, result = ?, usage = ?,
-       last_seq = ?, event_bytes = ?, truncated = ?, guest_seq = ? WHERE number = ?`,
+       last_seq = ?, event_bytes = ?, truncated = ?, guest_epoch = ?, guest_seq = ? WHERE number = ?`,
   );
+  const seen = store.db.prepare('SELECT body FROM task_events WHERE task = ? AND guest_seq = ? ORDER BY guest_epoch DESC LIMIT 1');
+
+  /** Moves the row to a guest's event. False: it is here, or was left out before. */
+  function advance(row: Writable, event: NewTaskEvent, guestSeq: number): boolean {
+    if (guestSeq <= row.guest_seq) {
+      const before = seen.get(row.number, guestSeq) as { body: string } | undefined;
+      if (before === undefined || isSame(before.body, event)) return false;
+      row.guest_epoch += 1;
+    }
+    row.guest_seq = guestSeq;
+    return true;
+  }
 
   function write(row: Writable, event: NewTaskEvent, guestSeq: number | undefined): void {
     const ts = now().toISOString();
@@ -48,10 +61,7 @@ export function createRecorder(store: Store, table: TaskTable, hub: TaskHub, now
       const row: Writable = { ...found };
       for (const { event, guestSeq } of events) {
         if (row.ended !== null) break;
-        if (guestSeq !== undefined) {
-          if (guestSeq <= row.guest_seq) continue;
-          row.guest_seq = guestSeq;
-        }
+        if (guestSeq !== undefined && !advance(row, event, guestSeq)) continue;
         if (hasRoom(row, event)) write(row, event, guestSeq);
         else if (row.truncated === 0) {
           row.truncated = 1;
@@ -62,9 +72,9 @@ export function createRecorder(store: Store, table: TaskTable, hub: TaskHub, now
           );
         }
       }
-      const { state, started, ended, outcome, result, usage, last_seq, event_bytes, truncated, guest_seq, number } = row;
+      const { state, started, ended, outcome, result, usage, last_seq, event_bytes, truncated, guest_epoch, guest_seq, number } = row;
       if (guest_seq !== found.guest_seq || last_seq !== found.last_seq) {
-        update.run(state, started, ended, outcome, result, usage, last_seq, event_bytes, truncated, guest_seq, number);
+        update.run(state, started, ended, outcome, result, usage, last_seq, event_bytes, truncated, guest_epoch, guest_seq, number);
       }
       return { state: ended === null ? 'open' : 'ended', added: last_seq - found.last_seq };
     });
@@ -74,6 +84,12 @@ export function createRecorder(store: Store, table: TaskTable, hub: TaskHub, now
 }
 
 type Writable = { -readonly [K in keyof TaskRow]: TaskRow[K] };
+
+/** The same event, whatever number and time it was given. Both went through the same schema, so their fields are in the same order. */
+function isSame(body: string, event: NewTaskEvent): boolean {
+  const { seq: _seq, ts: _ts, ...before } = JSON.parse(body) as TaskEvent;
+  return JSON.stringify(before) === JSON.stringify(event);
+}
 
 /** Within the bounds of a task. Its end is always kept. */
 function hasRoom(row: TaskRow, event: NewTaskEvent): boolean {

@@ -19,9 +19,11 @@ export const taskMigrations = [
     event_bytes INTEGER NOT NULL DEFAULT 0,
     -- 1 when events were left out because of the bounds.
     truncated INTEGER NOT NULL DEFAULT 0,
-    -- How far the guest's journal was read. The epoch counts how often a crashed guest lost the end of it.
+    -- How far the guest's journal was read. A guest that crashed may have lost the end of it and use those numbers again: the
+    -- epoch counts how often it did. run_id: the run in which the journal was last seen to go on from here.
     guest_epoch INTEGER NOT NULL DEFAULT 0,
     guest_seq INTEGER NOT NULL DEFAULT 0,
+    run_id TEXT,
     cancel_asked INTEGER NOT NULL DEFAULT 0,
     -- 1 when the guest was told that it may drop its journal.
     forgotten INTEGER NOT NULL DEFAULT 0
@@ -44,6 +46,6 @@ export const taskMigrations = [
     body TEXT NOT NULL,
     PRIMARY KEY (task, seq)
   ) STRICT;
-  CREATE UNIQUE INDEX task_events_once ON task_events (task, guest_epoch, guest_seq) WHERE guest_seq IS NOT NULL;
+  CREATE UNIQUE INDEX task_events_once ON task_events (task, guest_seq, guest_epoch) WHERE guest_seq IS NOT NULL;
   `,
 ] as const;

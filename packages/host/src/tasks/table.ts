@@ -21,6 +21,7 @@ export interface TaskRow {
   readonly truncated: 0 | 1;
   readonly guest_epoch: number;
   readonly guest_seq: number;
+  readonly run_id: string | null;
   readonly cancel_asked: 0 | 1;
   readonly forgotten: 0 | 1;
 }
@@ -57,7 +58,7 @@ export function createTaskTable(store: Store) {
   const unforgotten = db.prepare('SELECT * FROM tasks WHERE box_id = ? AND ended IS NOT NULL AND forgotten = 0 ORDER BY number LIMIT 100');
   const setForgotten = db.prepare('UPDATE tasks SET forgotten = 1 WHERE id = ?');
   const setCancelAsked = db.prepare('UPDATE tasks SET cancel_asked = 1 WHERE id = ?');
-  const setEpoch = db.prepare('UPDATE tasks SET guest_epoch = guest_epoch + 1, guest_seq = ? WHERE id = ?');
+  const setRun = db.prepare('UPDATE tasks SET run_id = ? WHERE id = ?');
   const eventsAfter = db.prepare('SELECT body FROM task_events WHERE task = ? AND seq > ? ORDER BY seq');
 
   return {
@@ -83,8 +84,8 @@ export function createTaskTable(store: Store) {
 
     forgotten: (id: string) => void setForgotten.run(id),
     cancelAsked: (id: string) => void setCancelAsked.run(id),
-    /** The guest lost the end of its journal: what it writes after `lastSeq` is new, whatever its number. */
-    newEpoch: (id: string, lastSeq: number) => void setEpoch.run(lastSeq, id),
+    /** The journal of this run is known to go on from what was recorded. */
+    alignedWith: (id: string, runId: string) => void setRun.run(runId, id),
 
     /** The next events after a number: at least one when there is one, at most about a MiB. */
     events(row: TaskRow, after: number): TaskEvent[] {
