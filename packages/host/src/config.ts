@@ -14,8 +14,8 @@ export interface HostConfig {
   /** The Anthropic key of boxes that brought none of their own. */
   readonly modelKey: string | undefined;
   readonly anthropicBaseUrl: string;
-  /** Undefined: the agent's own default. */
-  readonly model: string | undefined;
+  /** Claude model of tasks that name none: always one, so that an update of Claude Code does not change it unasked. */
+  readonly model: string;
   readonly diskMib: number;
   /** Undefined: by memory. */
   readonly maxBoxes: number | undefined;
@@ -59,7 +59,7 @@ const environment = z.object({
   CITB_VMM: z.enum(['qemu'], 'must be qemu').default('qemu'),
   ANTHROPIC_API_KEY: z.string().optional(),
   CITB_ANTHROPIC_BASE_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).default('https://api.anthropic.com'),
-  CITB_MODEL: z.string().max(200, 'must be the name of a model').optional(),
+  CITB_MODEL: z.string().max(200, 'must be the name of a model').default('claude-opus-5-5'),
   CITB_DISK_MIB: whole(sizes.diskMib.min, sizes.diskMib.max).default(sizes.diskMib.default),
   CITB_MAX_BOXES: whole(1, 100_000).optional(),
   CITB_MEMORY_RESERVE_MIB: whole(0, 1024 * 1024).optional(),

@@ -15,6 +15,11 @@ export interface AdmissionLimits {
   readonly diskReserveMib: number;
 }
 
+/** What the host keeps for itself by default: a tenth of the machine, at least half a GiB. MiB. */
+export function defaultReserve(totalMib: number): number {
+  return Math.max(512, Math.ceil(totalMib / 10));
+}
+
 /** Memory for boxes by default: all of the machine's less the host's share, MiB. */
 export function memoryLimit(totalMib: number, reserveMib: number, oversubscription: number): number {
   return Math.max(0, Math.floor((totalMib - reserveMib) * oversubscription));

@@ -30,12 +30,18 @@ export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
 
   using booting = new DisposableStack();
   booting.use(await bootSlots.enter(signal));
+  const spec = await parts.addresses.assign(
+    row.address ?? undefined,
+    () => rows.addresses(row.id),
+    (address) => {
+      signal.throwIfAborted();
+      const made = specOf(row, image, address, paths);
+      rows.beginRun(row.id, made, image.key);
+      return made;
+    },
+  );
   await broker.open(row.id, paths.brokerSocket);
   undo.defer(() => broker.close(row.id));
-  const address = await parts.addresses.take(row.address ?? undefined, rows.addresses(row.id));
-  signal.throwIfAborted();
-  const spec = specOf(row, image, address, paths);
-  rows.beginRun(row.id, spec, image.key);
   const vm = await vmm.boot(spec, signal);
   undo.defer(() => vm.kill());
   rows.recordRun(row.id, vm.record);

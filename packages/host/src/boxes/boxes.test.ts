@@ -52,6 +52,8 @@ suite('creating boxes', () => {
     const request = { runtime: 'bash', envVars: {} };
     const [first, second] = await Promise.all([boxes.create(request, 'k'), boxes.create(request, 'k')]);
     assert.equal(first.box.id, second.box.id);
+    const renewed = await boxes.create({ ...request, envVars: { ANTHROPIC_API_KEY: 'sk-renewed' } }, 'k');
+    assert.equal(renewed.box.id, first.box.id, 'a renewed Anthropic key makes no other request');
     await assert.rejects(boxes.create({ ...request, cpus: 2 }, 'k'), code('idempotency_conflict'));
     await boxes.kill(first.box.id);
     await assert.rejects(boxes.create(request, 'k'), code('box_killed'));
@@ -113,6 +115,14 @@ suite('creating boxes', () => {
     await assert.rejects(one.create({ ...ada, userId: 'bob' }), code('host_full'));
     using full = new Testbed();
     await assert.rejects(full.daemon({ limits: { diskReserveMib: 2 ** 40 } }).boxes.create(ada), code('host_disk_full'));
+  });
+
+  test('many creations at once: each box has its own address', async () => {
+    using bed = new Testbed();
+    const { boxes } = bed.daemon({ bootSlots: 20 });
+    const all = await Promise.all(Array.from({ length: 20 }, (_, n) => boxes.create({ ...ada, userId: `user ${n}` })));
+    assert.equal(new Set(all.map(({ box }) => box.vm_ip)).size, 20);
+    assert.equal(bed.steps.filter((step) => step === 'boot').length, 20);
   });
 
   test('boots wait their turn, in the order they came', async () => {

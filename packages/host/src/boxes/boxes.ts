@@ -3,17 +3,17 @@ import type { Boxes, NewBox } from '../services.ts';
 import type { BoxAccess, LiveBox } from './access.ts';
 import { claimBox } from './create.ts';
 import { Expiry } from './expiry.ts';
+import type { Addresses } from './ports.ts';
+import { AddressBook } from './address-book.ts';
 import { LiveBoxes } from './live.ts';
 import { listBoxes } from './list.ts';
 import type { BoxParts } from './parts.ts';
 import { RecentFailures } from './recent-failures.ts';
 import { reconcile } from './reconcile.ts';
 import { removeBox } from './remove.ts';
-import { type BoxRow, BoxRows, boxOf } from './rows.ts';
+import { type BoxRow, boxOf } from './rows.ts';
 import { startBox } from './start.ts';
 import { Writers } from './writer.ts';
-import type { Store } from '../store.ts';
-import type { Seal } from '../keys/sealed.ts';
 
 /** All that has to do with boxes, put together. */
 export interface BoxesModule {
@@ -22,7 +22,6 @@ export interface BoxesModule {
   /** For the services that reach into boxes. */
   readonly access: BoxAccess;
   /** For the status page. */
-  readonly rows: BoxRows;
   readonly live: LiveBoxes;
   /** Puts right what a crash left; calls at once share one run. Call it before the first request, then every 60 s. */
   reconcile(): Promise<MaintenanceReport>;
@@ -31,13 +30,13 @@ export interface BoxesModule {
 }
 
 /** What {@link createBoxes} makes itself is left out. */
-export type BoxesOptions = Omit<BoxParts, 'rows' | 'live' | 'writers' | 'failures'> & { readonly store: Store; readonly seal: Seal };
+export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'addresses'> & { readonly addresses: Addresses };
 
 /** Nothing is started, opened or scheduled before `reconcile`. */
-export function createBoxes({ store, seal, ...options }: BoxesOptions): BoxesModule {
+export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModule {
   const parts: BoxParts = {
     ...options,
-    rows: new BoxRows(store, seal, options.now),
+    addresses: new AddressBook(addresses),
     live: new LiveBoxes(options.log),
     writers: new Writers<LiveBox>(),
     failures: new RecentFailures(options.now),
@@ -117,7 +116,6 @@ export function createBoxes({ store, seal, ...options }: BoxesOptions): BoxesMod
       onKilled: (listener) => live.onKilled(listener),
       note: (id, line) => logs.note(id, line),
     },
-    rows,
     live,
     reconcile: () => {
       reconciling ??= reconcile(parts).finally(() => {

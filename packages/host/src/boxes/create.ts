@@ -65,7 +65,7 @@ function dyingBox({ rows }: BoxParts, request: NewBox): BoxRow | undefined {
 function find(parts: BoxParts, request: NewBox, idempotencyKey: string | undefined): Claim | undefined {
   const { rows, idempotency } = parts;
   if (idempotencyKey !== undefined) {
-    const made = idempotency.find(scope, idempotencyKey, request);
+    const made = idempotency.find(scope, idempotencyKey, identityOf(request));
     if (made !== undefined) {
       if (rows.get(made) === undefined)
         throw new ApiError('box_killed', 'The box that was made with this Idempotency-Key has been killed since.', {
@@ -92,7 +92,7 @@ function find(parts: BoxParts, request: NewBox, idempotencyKey: string | undefin
 /** @throws host_full, host_disk_full */
 function insert(parts: BoxParts, request: NewBox, image: BootImage, idempotencyKey: string | undefined): string {
   const { rows, admission, idempotency, settings, now } = parts;
-  const envVars = Object.fromEntries(Object.entries(request.envVars).filter(([name]) => name !== 'ANTHROPIC_API_KEY'));
+  const { envVars } = identityOf(request);
   const id = request.id ?? newBoxId();
   const created = now();
   const memoryMib = request.memoryMib ?? image.manifest.memoryMib;
@@ -114,11 +114,17 @@ function insert(parts: BoxParts, request: NewBox, image: BootImage, idempotencyK
         expires: request.timeoutS === undefined ? null : created + request.timeoutS * 1000,
         secrets: { accessToken: newAccessToken(), envVars },
       });
-      if (idempotencyKey !== undefined) idempotency.remember(scope, idempotencyKey, request, id);
+      if (idempotencyKey !== undefined) idempotency.remember(scope, idempotencyKey, identityOf(request), id);
     });
   } catch (error) {
     admission.release(id);
     throw error;
   }
   return id;
+}
+
+/** What makes two requests the same, and what may enter the box: all but the Anthropic key, which may be renewed between them. */
+function identityOf(request: NewBox): NewBox {
+  const envVars = Object.fromEntries(Object.entries(request.envVars).filter(([name]) => name !== 'ANTHROPIC_API_KEY'));
+  return { ...request, envVars };
 }

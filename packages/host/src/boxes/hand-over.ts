@@ -28,9 +28,6 @@ function initOf({ rows, settings, now }: BoxParts, box: LiveBox): GuestInit {
     // Host names have no "_" and at most 63 characters (RFC 1123); the id may have both.
     identity: { boxId: box.id, hostname: box.id.replaceAll('_', '-').slice(0, 63), machineId: machineId(box.id) },
     entropy: randomBytes(entropyBytes).toString('base64'),
-    agent: {
-      anthropicBaseUrl: `http://${guestNetwork.broker}`,
-      ...(settings.model === undefined ? {} : { model: settings.model }),
-    },
+    agent: { anthropicBaseUrl: `http://${guestNetwork.broker}`, model: settings.model },
   };
 }

@@ -5,10 +5,11 @@ import type { Idempotency } from '../idempotency.ts';
 import type { SealedModelKeys } from '../keys/model-keys.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import type { LiveBox } from './access.ts';
+import type { AddressBook } from './address-book.ts';
 import type { Admission } from './admission.ts';
 import type { BootSlots } from './boot-slots.ts';
 import type { LiveBoxes } from './live.ts';
-import type { Addresses, BrokerSockets, GuestStart, PrivateDisks } from './ports.ts';
+import type { BrokerSockets, GuestStart, PrivateDisks } from './ports.ts';
 import type { RecentFailures } from './recent-failures.ts';
 import type { BoxRows } from './rows.ts';
 import type { Writers } from './writer.ts';
@@ -21,7 +22,7 @@ export interface BoxParts {
   readonly vmm: Vmm;
   readonly images: Images;
   readonly disks: PrivateDisks;
-  readonly addresses: Addresses;
+  readonly addresses: AddressBook;
   readonly broker: BrokerSockets;
   readonly guest: GuestStart;
   readonly admission: Admission;
@@ -41,7 +42,7 @@ export interface BoxSettings {
   /** Size of a private disk when the request names none, MiB. */
   readonly diskMib: number;
   /** The agent's model when a task names none. */
-  readonly model: string | undefined;
+  readonly model: string;
   /** From the boot of a machine until its services answer, ms. Generous: a machine that ended is noticed at once, whatever this is. */
   readonly startDeadlineMs: number;
 }

@@ -10,6 +10,7 @@ import { Seal } from '../keys/sealed.ts';
 import { Store } from '../store.ts';
 import type { Vm, VmExit, Vmm, VmRecord, VmSpec } from '../vmm/vmm.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
+import { BoxRows } from './rows.ts';
 import { BootSlots } from './boot-slots.ts';
 import { type BoxesModule, type BoxesOptions, createBoxes } from './boxes.ts';
 
@@ -39,9 +40,9 @@ export class Testbed implements Disposable {
     };
     const modelKeys = new SealedModelKeys(this.store, this.seal, options.hostKey);
     const sockets = new Set<string>();
+    const rows = new BoxRows(this.store, this.seal, now);
     const parts: BoxesOptions = {
-      store: this.store,
-      seal: this.seal,
+      rows,
       vmm: this.#vmm(step),
       images: {
         runtimes: async () => ['claude-agent', 'bash'],
@@ -87,10 +88,10 @@ export class Testbed implements Disposable {
       modelKeys,
       logs: new BoxLogs(this.store, now),
       log: createLog('test', 'silent'),
-      settings: { dataDir: this.dataDir, diskMib: 5120, model: undefined, startDeadlineMs: 60_000 },
+      settings: { dataDir: this.dataDir, diskMib: 5120, model: 'claude-test', startDeadlineMs: 60_000 },
       now,
     };
-    return { ...createBoxes(parts), modelKeys, sockets };
+    return { ...createBoxes(parts), rows, modelKeys, sockets };
   }
 
   machine(runId: string): Machine {
@@ -136,6 +137,7 @@ export class Testbed implements Disposable {
 }
 
 export interface Daemon extends BoxesModule {
+  readonly rows: BoxRows;
   readonly modelKeys: SealedModelKeys;
   /** Boxes whose way out this daemon serves. */
   readonly sockets: ReadonlySet<string>;

@@ -32,9 +32,13 @@ export async function findIsolation(dataDir: string, uidBase = defaultUidBase): 
 
 /** The box's own uid: by its address, which no other box of this machine has at the time. */
 export function boxUid(isolation: Isolation, spec: VmSpec): number | undefined {
-  if (isolation.users === undefined) return undefined;
-  const [, b = 0, c = 0, d = 0] = spec.network.address.split('.').map(Number);
-  return isolation.users.uidBase + (((b & 63) << 16) | (c << 8) | d);
+  return isolation.users === undefined ? undefined : uidOfAddress(spec.network.address, isolation.users.uidBase);
+}
+
+/** The uid that goes with an address of 127.64.0.0/10: who serves a box's sockets must know it too. */
+export function uidOfAddress(address: string, uidBase = defaultUidBase): number {
+  const [, b = 0, c = 0, d = 0] = address.split('.').map(Number);
+  return uidBase + (((b & 63) << 16) | (c << 8) | d);
 }
 
 /** Makes what the box's QEMU may write its own, and nothing else. Sockets of an earlier run go. */
