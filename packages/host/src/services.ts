@@ -105,6 +105,7 @@ export interface Files {
   remove(boxId: string, path: string, recursive: boolean): Promise<void>;
   archive(boxId: string, path: string, format: 'tar' | 'zip', signal: AbortSignal): Promise<Readable>;
   unpack(boxId: string, path: string, tar: Readable, signal: AbortSignal): Promise<{ files: number }>;
+  /** The first item is a `heartbeat`, as soon as the watch stands: what changes after it is seen. @throws file_not_found, before any item */
   watch(boxId: string, path: string, signal: AbortSignal): AsyncIterable<FileChange>;
 }
 
@@ -122,7 +123,7 @@ export interface Processes {
   exec(boxId: string, command: NewProcess, signal: AbortSignal): AsyncIterable<ExecEvent>;
   /** Starts it and leaves it running. */
   spawn(boxId: string, command: NewProcess): Promise<{ pid: number }>;
-  /** Output of a background process: what was kept, then live, until it exits. @throws process_not_found */
+  /** Output of a background process: `start`, what was kept, then live, until it exits. @throws process_not_found, before any event */
   output(boxId: string, pid: number, signal: AbortSignal): AsyncIterable<ExecEvent>;
   input(boxId: string, pid: number, data: Buffer | undefined, close: boolean): Promise<void>;
   signal(boxId: string, pid: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;

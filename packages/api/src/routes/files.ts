@@ -123,6 +123,7 @@ export const watchFiles = route({
   operationId: 'watchFiles',
   tag: 'files',
   summary: 'Watch a folder for changes',
+  description: 'The first line is a heartbeat: what changes after it is seen.',
   params: boxParams,
   query: watchQuery,
   answers: { 200: stream(fileChange, 'One change a line, until the client leaves.') },

@@ -84,7 +84,7 @@ export const terminal = route({
     'the host {"type":"start","pid"} and, when the program ends, {"type":"exit","exit_code"}. With pid a terminal that is open is joined: its ' +
     'program outlives the connection.\n\n' +
     'The key comes in X-API-Key, or, where a client cannot set headers, as the subprotocol key.<base64url of the key> beside citb.\n\n' +
-    'Close codes: 1000 the program ended, 1001 the host stops, 1003 or 1007 a frame that is no control message, 1009 a frame over 1 MiB, ' +
+    'Close codes: 1000 the program ended, 1001 the host stops, 1007 a text frame that is no control message, 1009 a frame over 1 MiB, ' +
     '1011 the box failed, 1013 the client did not read.',
   params: boxParams,
   query: terminalQuery,

@@ -91,7 +91,6 @@ async function createFor(boxes: Services['boxes'], userId: string): Promise<Box>
  */
 function classicFormat(boxId: string, taskId: string): StreamFormat<TaskEvent> {
   let seq = 0;
-  const line = (value: object): string => `${JSON.stringify(value)}\n`;
   return {
     contentType: mediaTypes.ndjson,
     prologue: '',
@@ -113,4 +112,8 @@ function classicFormat(boxId: string, taskId: string): StreamFormat<TaskEvent> {
       );
     },
   };
+}
+
+function line(value: object): string {
+  return `${JSON.stringify(value)}\n`;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type Server, STATUS_CODES } from 'node:http';
+import type { Server } from 'node:http';
 import { ApiError, type ErrorCode } from '@citb/api';
+import { answerRaw } from './raw-answer.ts';
 
 const codes: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
@@ -10,12 +11,6 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 /** What node cannot parse as HTTP never reaches a route; it is answered here, in the form of every other error. */
 export function answerClientErrors(http: Server): void {
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    const known = new ApiError(codes[error.code ?? ''] ?? 'bad_request');
-    const body = JSON.stringify(known.body(`req_${randomUUID()}`));
-    socket.end(
-      `HTTP/1.1 ${known.status} ${STATUS_CODES[known.status] ?? ''}\r\nConnection: close\r\n` +
-        `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    );
+    answerRaw(socket, new ApiError(codes[error.code ?? ''] ?? 'bad_request'), `req_${randomUUID()}`);
   });
 }

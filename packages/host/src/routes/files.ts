@@ -60,9 +60,7 @@ export function fileRoutes(app: Hono<HttpEnv>, { files }: Services, settings: St
 
   register(app, specs.watchFiles, async ({ c, params, query }) => {
     const path = folderPath(query.path, 'path');
-    // What is wrong with the path is said before the stream begins.
-    await files.stat(params.box, path);
-    return streamItems(c, settings, (signal) => files.watch(params.box, path, signal), { format: streamFormat(c) });
+    return streamItems(c, settings, (signal) => files.watch(params.box, path, signal), { format: streamFormat(c), prime: true });
   });
 }
 

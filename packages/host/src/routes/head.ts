@@ -2,6 +2,7 @@ import { ApiError, limits } from '@citb/api';
 import type { HttpEnv } from '@citb/daemon';
 import type { MiddlewareHandler } from 'hono';
 import { nodeOf } from './node.ts';
+import { answerRaw } from './raw-answer.ts';
 
 /** Headers of every answer. Nothing here is to be framed, sniffed, cached by others or told where a user came from. */
 const securityHeaders = {
@@ -65,12 +66,8 @@ export function bodyDeadline(idleMs: number = limits.bodyIdleMs): MiddlewareHand
     if (!incoming.complete && hasBody(incoming.headers)) {
       const { socket } = incoming;
       const late = (): void => {
-        const body = JSON.stringify(new ApiError('request_timeout').body(c.get('requestId')));
-        if (!outgoing.headersSent)
-          socket.write(
-            `HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-          );
-        socket.destroySoon();
+        if (outgoing.headersSent) socket.destroy();
+        else answerRaw(socket, new ApiError('request_timeout'), c.get('requestId'));
       };
       incoming.setTimeout(idleMs, late);
       incoming.once('end', () => {

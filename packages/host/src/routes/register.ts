@@ -2,7 +2,7 @@ import { ApiError, type ErrorCode } from '@citb/api';
 import type { RouteSpec } from '@citb/api/routes/index.ts';
 import { type HttpContext, type HttpEnv, readJson } from '@citb/daemon';
 import type { Hono } from 'hono';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { nodeOf } from './node.ts';
 
 type Output<T> = T extends z.ZodType ? z.output<T> : undefined;

@@ -5,7 +5,7 @@ import type { Terminal } from '../services.ts';
 import type { StreamSettings } from './stream.ts';
 
 /** Why a connection was closed (RFC 6455 section 7.4.1, and 1013 of IANA's registry). */
-const closeCodes = { ended: 1000, stopping: 1001, notText: 1003, invalid: 1007, failed: 1011, slow: 1013 } as const;
+const closeCodes = { ended: 1000, stopping: 1001, invalid: 1007, failed: 1011, slow: 1013 } as const;
 
 /**
  * Joins a WebSocket with a terminal until one of them ends. Both directions are bounded: nothing is read from the side whose
@@ -31,24 +31,36 @@ export function serveTerminal(client: WebSocket, terminal: Terminal, settings: S
   client.on('message', (data, isBinary) => input(data, isBinary));
 
   sendControl(client, { type: 'start', pid: terminal.pid });
-  sendOutput(client, terminal, settings.stallMs, left.signal).then(
-    async (kept) => {
-      if (!kept) return close(closeCodes.slow, 'the client does not read');
-      sendControl(client, { type: 'exit', exit_code: await terminal.exitCode });
-      close(closeCodes.ended, 'the program ended');
-    },
-    (error: unknown) => {
-      if (left.signal.aborted) return;
-      log.info({ err: error }, 'terminal failed');
-      close(closeCodes.failed, 'the box does not answer');
-    },
-  );
+  void pump(client, terminal, settings.stallMs, left.signal).then(({ code, reason, error }) => {
+    if (error !== undefined) log.info({ err: error }, 'terminal failed');
+    return close(code, reason);
+  });
+}
+
+/** Sends what the terminal writes, then how its program ended; resolves with how the connection is to be closed. */
+async function pump(
+  client: WebSocket,
+  terminal: Terminal,
+  stallMs: number,
+  signal: AbortSignal,
+): Promise<{ code: number; reason: string; error?: unknown }> {
+  try {
+    if (!(await sendOutput(client, terminal, stallMs))) return { code: closeCodes.slow, reason: 'the client does not read' };
+    sendControl(client, { type: 'exit', exit_code: await terminal.exitCode });
+    return { code: closeCodes.ended, reason: 'the program ended' };
+  } catch (error) {
+    return signal.aborted
+      ? { code: closeCodes.ended, reason: 'the client left' }
+      : { code: closeCodes.failed, reason: 'the box does not answer', error };
+  }
 }
 
 /** Frames of the client, in order, one after the other. */
 function inputOf(terminal: Terminal, client: WebSocket, close: (code: number, reason: string) => void) {
   let last: Promise<void> = Promise.resolve();
   let waiting = 0;
+  const take = (item: Buffer | { cols: number; rows: number }): Promise<void> =>
+    Buffer.isBuffer(item) ? terminal.write(item) : terminal.resize(item.cols, item.rows);
   return (data: RawData, isBinary: boolean): void => {
     const bytes = toBuffer(data);
     const control = isBinary ? undefined : parseControl(bytes);
@@ -56,14 +68,13 @@ function inputOf(terminal: Terminal, client: WebSocket, close: (code: number, re
     waiting += bytes.byteLength;
     if (waiting > limits.frameBytes) client.pause();
     last = last
-      .then(() => (control === undefined ? terminal.write(bytes) : terminal.resize(control.cols, control.rows)))
-      .then(
-        () => {
-          waiting -= bytes.byteLength;
-          if (client.isPaused && waiting <= limits.frameBytes) client.resume();
-        },
-        () => close(closeCodes.failed, 'the terminal takes no input'),
-      );
+      .then(() => take(control ?? bytes))
+      .then(() => {
+        waiting -= bytes.byteLength;
+        if (client.isPaused && waiting <= limits.frameBytes) client.resume();
+        return undefined;
+      });
+    last.catch(() => close(closeCodes.failed, 'the terminal takes no input'));
   };
 }
 
@@ -77,9 +88,8 @@ function parseControl(bytes: Buffer): { cols: number; rows: number } | null {
 }
 
 /** False when the client takes nothing of a full buffer for `stallMs`. */
-async function sendOutput(client: WebSocket, terminal: Terminal, stallMs: number, signal: AbortSignal): Promise<boolean> {
+async function sendOutput(client: WebSocket, terminal: Terminal, stallMs: number): Promise<boolean> {
   for await (const chunk of terminal.output) {
-    if (signal.aborted) return true;
     const sent = new Promise<void>((resolve) => {
       client.send(chunk, { binary: true }, () => resolve());
     });

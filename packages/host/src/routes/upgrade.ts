@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, STATUS_CODES, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ApiError, boxId, limits, terminalQuery } from '@citb/api';
 import { type Logger, toApiError } from '@citb/daemon';
 import { WebSocketServer } from 'ws';
 import type { Services, Terminal } from '../services.ts';
 import { type ApiKeyCheck, bearer, checkKey } from './auth.ts';
+import { answerRaw } from './raw-answer.ts';
 import type { StreamSettings } from './stream.ts';
 import { serveTerminal } from './terminal.ts';
 
@@ -27,23 +28,22 @@ export function acceptTerminals(
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   });
 
-  http.on('upgrade', (request, socket, head) => {
-    const requestId = `req_${randomUUID()}`;
-    socket.on('error', () => socket.destroy());
+  const accept = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const left = new AbortController();
     socket.once('close', () => left.abort());
-    const signal = AbortSignal.any([left.signal, settings.stopping]);
-    openTerminal(request, services, apiKeyCheck, signal).then(
-      (terminal) => {
-        if (signal.aborted) return void socket.destroy();
-        sockets.handleUpgrade(request, socket, head, (client) => serveTerminal(client, terminal, settings, left, log));
-      },
-      (error: unknown) => {
-        const known = toApiError(error);
-        if (known.status >= 500) log.error({ err: error, request_id: requestId }, 'terminal failed');
-        refuse(socket, known, requestId);
-      },
-    );
+    try {
+      const terminal = await openTerminal(request, services, apiKeyCheck, AbortSignal.any([left.signal, settings.stopping]));
+      sockets.handleUpgrade(request, socket, head, (client) => serveTerminal(client, terminal, settings, left, log));
+    } catch (error) {
+      const known = settings.stopping.aborted ? new ApiError('host_stopping') : toApiError(error);
+      const requestId = `req_${randomUUID()}`;
+      if (known.status >= 500) log.error({ err: error, request_id: requestId }, 'terminal failed');
+      answerRaw(socket, known, requestId);
+    }
+  };
+  http.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    void accept(request, socket, head);
   });
 }
 
@@ -72,17 +72,4 @@ function keyOf({ headers }: IncomingMessage): string | undefined {
   const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? [];
   const encoded = offered.find((name) => name.startsWith('key.'))?.slice('key.'.length);
   return encoded === undefined ? bearer(headers.authorization) : Buffer.from(encoded, 'base64url').toString('utf8');
-}
-
-function refuse(socket: Duplex, error: ApiError, requestId: string): void {
-  const body = JSON.stringify(error.body(requestId));
-  const head = [
-    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
-    'Connection: close',
-    'Content-Type: application/json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-Id: ${requestId}`,
-    ...(error.retryAfterSeconds === undefined ? [] : [`Retry-After: ${error.retryAfterSeconds}`]),
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }

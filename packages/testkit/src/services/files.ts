@@ -1,10 +1,10 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { lstat, mkdir, readdir, readlink, realpath, rename, rm, rmdir, stat, watch } from 'node:fs/promises';
+import { createReadStream, createWriteStream, watch } from 'node:fs';
+import { lstat, mkdir, readdir, readlink, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { ApiError, type FileChange, type FileEntry, type FileListing } from '@citb/api';
 import type { FileDownload, Files } from '@citb/host/services.ts';
 import { ZipFile } from 'yazl';
@@ -119,10 +119,14 @@ export class FilesDouble implements Files {
 
   async *watch(boxId: string, name: string, signal: AbortSignal): AsyncIterable<FileChange> {
     const folder = await this.#inside(boxId, name);
-    for await (const change of watch(folder, { recursive: true, signal })) {
-      const changed = path.posix.join(name, change.filename ?? '');
+    // Made before the first item is given: that of fs/promises would only stand when it is first read.
+    const watcher = watch(folder, { recursive: true, signal });
+    const changes = on(watcher, 'change', { signal }) as AsyncIterable<[string, string | null]>;
+    yield { type: 'heartbeat', path: '' };
+    for await (const [event, filename] of changes) {
+      const changed = path.posix.join(name, filename ?? '');
       const there = await exists(path.join(this.#root(boxId), changed));
-      yield { type: there ? (change.eventType === 'rename' ? 'created' : 'modified') : 'removed', path: changed };
+      yield { type: there ? (event === 'rename' ? 'created' : 'modified') : 'removed', path: changed };
     }
   }
 

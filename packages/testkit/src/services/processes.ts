@@ -39,7 +39,7 @@ export class ProcessesDouble implements Processes {
       started: new Date().toISOString(),
       command: 'init',
     };
-    const mine = [...this.#children].filter(([, child]) => child.boxId === boxId && child.process.exitCode === null);
+    const mine = [...this.#children].filter(([, child]) => child.boxId === boxId && isRunning(child));
     return [init, ...mine.map(([pid, { command }]) => ({ ...init, pid, ppid: 1, user: 'user', command }))];
   }
 
@@ -172,10 +172,14 @@ async function* bytesOf(child: Child, signal: AbortSignal): AsyncIterable<Uint8A
 
 /** The process and its children. */
 function killGroup(child: Child, signal: NodeJS.Signals): void {
-  if (child.process.exitCode !== null || child.process.signalCode !== null || child.process.pid === undefined) return;
+  if (!isRunning(child) || child.process.pid === undefined) return;
   try {
     process.kill(-child.process.pid, signal);
   } catch {
     // It ended in between.
   }
+}
+
+function isRunning({ process }: Child): boolean {
+  return process.exitCode === null && process.signalCode === null;
 }
