@@ -87,6 +87,8 @@ function bounded(request: IncomingMessage, signal: AbortSignal): Readable {
       else done(null, chunk);
     },
   });
+  // It may fail when the HTTP client has already given it up.
+  body.on('error', () => undefined);
   // A guest that sends half a body and goes: the error ends the upstream request through `body`.
   pipeline(request, body, { signal }).catch(() => undefined);
   return body;

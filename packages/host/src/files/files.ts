@@ -126,6 +126,8 @@ function atMost(body: Readable, limit: number): Readable {
       else done(null, chunk);
     },
   });
+  // It may fail before its reader listens, or when that one has left.
+  bounded.on('error', () => undefined);
   body.once('error', (error) => bounded.destroy(unreachable(error)));
   bounded.once('close', () => body.destroy());
   return body.pipe(bounded);

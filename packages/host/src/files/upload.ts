@@ -30,6 +30,8 @@ export function watchUpload(source: Readable, limit: number, stallMs: number): U
       else done(null, chunk);
     },
   });
+  // It may fail when the HTTP client has already given it up.
+  stream.on('error', () => undefined);
   const unwatch = finished(source, { writable: false }, (error) => {
     if (error) stream.destroy(error instanceof ApiError ? error : new ApiError('bad_request', 'The upload ended early.', { cause: error }));
   });

@@ -135,8 +135,7 @@ export function createTasks({
   const leave = [
     access.onStarted((box) => {
       for (const row of table.unfinishedOf(box.id)) follow(box.id, row.id);
-      if (!box.agent) return;
-      void forgetAll(box);
+      if (box.agent) void forgetAll(box).catch((error: unknown) => access.note(box.id, `old journals stay in the box: ${String(error)}`));
     }),
     access.onKilled(async (boxId) => {
       const ours = [...pumps.values()].filter((each) => each.boxId === boxId);
