@@ -69,7 +69,7 @@ export function processError(error: unknown, missing: 'process' | 'program'): Ap
   if (known.code === Code.NotFound)
     return missing === 'process' ? new ApiError('process_not_found') : new ApiError('invalid_request', text);
   if (known.code === Code.InvalidArgument || known.code === Code.Unauthenticated) return new ApiError('invalid_request', text);
-  if (known.code === Code.ResourceExhausted) return new ApiError('disk_full', text);
+  if (known.code === Code.ResourceExhausted) return new ApiError('box_busy', text);
   return unreachable(error);
 }
 

@@ -64,9 +64,15 @@ export async function bench({ patience = quick, key = 'sk-test' }: { patience?: 
   };
 }
 
-export async function read(tasks: TasksService, id: string, after = 0, last?: (event: TaskEvent) => boolean): Promise<TaskEvent[]> {
+export async function read(
+  tasks: TasksService,
+  id: string,
+  after = 0,
+  last?: (event: TaskEvent) => boolean,
+  deadlineMs = 20_000,
+): Promise<TaskEvent[]> {
   const events: TaskEvent[] = [];
-  for await (const event of tasks.events('box', id, after, AbortSignal.timeout(20_000))) {
+  for await (const event of tasks.events('box', id, after, AbortSignal.timeout(deadlineMs))) {
     if (event === undefined) continue;
     events.push(event);
     if (last?.(event) === true) break;
