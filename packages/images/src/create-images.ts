@@ -11,8 +11,7 @@ import { buildRuntime, runtimeKey } from './runtime-image.ts';
 import { type Artifact, ArtifactStore } from './store.ts';
 
 /**
- * - `no_timer_check`: at its start the kernel counts timer ticks against its clock; an emulated machine on a busy host misses
- *   some, is taken for one with broken interrupts, and hangs before it has printed anything (seen, in calibrate_delay).
+ * - `no_timer_check`: the kernel counts timer ticks at its start; on a busy host some are late, which it takes for broken hardware.
  * - `reboot=t panic=-1`: a dead kernel ends the VMM. `pci=off`: there is none. `random.trust_cpu`: a box has no other early entropy.
  */
 const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 pci=off no_timer_check random.trust_cpu=on';

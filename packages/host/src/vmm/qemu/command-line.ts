@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { socketPath } from '../socket-path.ts';
 import type { VmSpec } from '../vmm.ts';
 import { vmFiles } from './files.ts';
+import { tscParameter } from './clock-rate.ts';
 import { type Accelerator, x86_64 } from './x86-64.ts';
 
 /** Starts the value of `-name` of every VM of this product. */
@@ -20,6 +21,7 @@ export function isRunId(text: string): boolean {
 export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: boolean): string[] {
   const files = vmFiles(spec.folder);
   const { machine, boot } = spec;
+  const cmdline = boot.cmdline + (accelerator === 'tcg' ? tscParameter() : '');
   return [
     ['-name', namePrefix + spec.runId, '-pidfile', files.pid],
     ['-M', `${x86_64.machine},memory-backend=ram`, '-accel', acceleratorOption(accelerator), '-cpu', x86_64.cpu[accelerator]],
@@ -29,7 +31,7 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-S'],
     // `spawn` has to stay allowed: user networking starts one socat for each connection to the broker.
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny'],
-    ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', boot.cmdline],
+    ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', cmdline],
     ...spec.drives.map(driveArguments),
     ['-netdev', networkOption(spec), '-device', `${x86_64.devices.network},netdev=net`],
     // At most 1 KiB a second of the host's randomness: enough to seed, too little to be a load.
