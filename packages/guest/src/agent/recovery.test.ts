@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -173,6 +173,26 @@ suite('stopping and starting again', { timeout: 120_000 }, () => {
     const events = await agent.run({ prompt: scenario('recall'), options: { conversation: 'lost' } });
     assert.ok(only(events, 'status').some((event) => event.content.status === 'memory_lost'));
     assert.equal(completionOf(events).content, '[]');
+  });
+
+  test('a task is not done when its conversation could not be saved', async () => {
+    // The first task makes the file.
+    await agent.run({ prompt: scenario('say'), options: { conversation: 'unsaved' } });
+    const id = await agent.send({ prompt: scenario('wait', { name: 'unsaved' }), options: { conversation: 'unsaved' } });
+    await until(() => model.waiting('unsaved') > 0);
+    const projects = join(agent.folders.state, 'claude', 'projects');
+    for (const name of await readdir(projects, { recursive: true }))
+      if (name.endsWith('.jsonl')) {
+        // A folder in its place: nothing can be appended, as on a full or read-only disk.
+        await rm(join(projects, name));
+        await mkdir(join(projects, name));
+      }
+    model.release('unsaved');
+    const events = await agent.all(id);
+    assert.equal(only(events, 'text')[0]?.content, 'Released.');
+    assert.equal(only(events, 'error')[0]?.content.code, 'transcript_lost');
+    assert.equal(completionOf(events).outcome, 'failed');
+    await rm(projects, { recursive: true });
   });
 
   test('a clone of a box goes on with its memory under a session id of its own', async () => {

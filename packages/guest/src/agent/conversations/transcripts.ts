@@ -98,7 +98,7 @@ export class Transcripts {
     for (const folder of await readdir(this.#projects).catch(() => [])) {
       const path = join(this.#projects, folder, `${sessionId}.jsonl`);
       const stats = await stat(path).catch(() => undefined);
-      if (stats !== undefined && stats.size > 0) return path;
+      if (stats?.isFile() === true && stats.size > 0) return path;
     }
     return undefined;
   }
