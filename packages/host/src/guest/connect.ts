@@ -58,6 +58,9 @@ export function processClient(pool: Pool, token: string, user: string): ProcessC
   );
 }
 
+/** Codes with which envd says that it cannot be done as it was asked; Unauthenticated is E2B's for an unknown user. */
+const callersMistakes: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.FailedPrecondition, Code.Unauthenticated]);
+
 /**
  * The table's error for a failed call of the process service.
  * @param missing what the guest's "not found" means for this call
@@ -68,8 +71,8 @@ export function processError(error: unknown, missing: 'process' | 'program'): Ap
   const text = guestText(known.rawMessage);
   if (known.code === Code.NotFound)
     return missing === 'process' ? new ApiError('process_not_found') : new ApiError('invalid_request', text);
-  if (known.code === Code.InvalidArgument || known.code === Code.Unauthenticated) return new ApiError('invalid_request', text);
-  if (known.code === Code.ResourceExhausted) return new ApiError('box_busy', text);
+  if (callersMistakes.has(known.code)) return new ApiError('invalid_request', text);
+  if (known.code === Code.Unavailable) return new ApiError('box_busy', text);
   return unreachable(error);
 }
 

@@ -21,12 +21,16 @@ export interface Started {
   readonly stream: ProcessStream;
 }
 
-/** Starts a process. It outlives the stream. @throws ApiError `invalid_request` when there is no such program, folder or user */
-export async function start(client: ProcessClient, command: NewProcess, signal: AbortSignal): Promise<Started> {
+/**
+ * Starts a process. It outlives the stream.
+ * @param timeoutMs after which the guest itself kills it, whoever still listens; undefined: never
+ * @throws ApiError `invalid_request` when there is no such program, folder or user
+ */
+export async function start(client: ProcessClient, command: NewProcess, signal: AbortSignal, timeoutMs?: number): Promise<Started> {
   const { cmd, args } = programOf(command.command);
   const stdin = command.keepStdin || command.stdin !== undefined;
   const process = { cmd, args, envs: { ...command.env }, cwd: command.cwd ?? guestPaths.workspace };
-  return begin(client.start({ process, stdin }, { signal }), 'program');
+  return begin(client.start({ process, stdin }, timeoutMs === undefined ? { signal } : { signal, timeoutMs }), 'program');
 }
 
 /** Waits for the start event of envd's Start or Connect. */

@@ -5,7 +5,7 @@ import type { GuestClients } from '../guest/clients.ts';
 import { processError, type ProcessClient } from '../guest/connect.ts';
 import { unreachable } from '../guest/errors.ts';
 import type { Processes } from '../services.ts';
-import { begin, callMs, exec, kill, start } from './exec.ts';
+import { begin, callMs, exec, start } from './exec.ts';
 import { outputOf } from './output.ts';
 import { feedInput, selector, writeInput } from './stdin.ts';
 import { openTerminal } from './terminal.ts';
@@ -48,13 +48,12 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
     async spawn(boxId, command) {
       const client = await service(boxId, command.user);
       const connection = new AbortController();
-      const { pid } = await start(client, command, connection.signal);
+      const timeoutMs = command.timeoutS === undefined ? undefined : Math.ceil(command.timeoutS * 1000);
+      const { pid } = await start(client, command, connection.signal, timeoutMs);
       connection.abort();
       if (command.stdin !== undefined) {
         void feedInput(client, pid, { data: command.stdin, close: !command.keepStdin }, AbortSignal.timeout(inputMs));
       }
-      // Ends with this daemon, as the caller's own timer would; pids of a guest are not used again so soon.
-      if (command.timeoutS !== undefined) setTimeout(() => void kill(client, pid), command.timeoutS * 1000).unref();
       return { pid };
     },
 

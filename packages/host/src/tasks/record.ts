@@ -18,6 +18,12 @@ export interface Recorded {
 
 export type RecordEvents = (taskId: string, events: readonly Recordable[]) => Recorded;
 
+/** What is kept of one task. `bytes`: characters of JSON. */
+export interface EventBounds {
+  readonly events: number;
+  readonly bytes: number;
+}
+
 /** Part of the bounds that deltas may fill: the rest stays free for what tells the whole story. */
 const deltaShare = 0.75;
 
@@ -26,7 +32,13 @@ const deltaShare = 0.75;
  * wakes the subscribers. An event of the guest that is here already is left out, so that reading its journal again is harmless;
  * another event under a number that was seen is new: the guest crashed, and lost what had that number.
  */
-export function createRecorder(store: Store, table: TaskTable, hub: TaskHub, now: () => Date): RecordEvents {
+export function createRecorder(
+  store: Store,
+  table: TaskTable,
+  hub: TaskHub,
+  now: () => Date,
+  bounds: EventBounds = { events: limits.eventsPerTask, bytes: limits.eventBytesPerTask },
+): RecordEvents {
   const insert = store.db.prepare('INSERT INTO task_events (task, seq, guest_epoch, guest_seq, body) VALUES (?, ?, ?, ?, ?)');
   const update = store.db.prepare(
     `UPDATE tasks SET state = ?, started = ?, ended = ?, outcome = ?, result = ?, usage = ?,
@@ -62,7 +74,7 @@ export function createRecorder(store: Store, table: TaskTable, hub: TaskHub, now
       for (const { event, guestSeq } of events) {
         if (row.ended !== null) break;
         if (guestSeq !== undefined && !advance(row, event, guestSeq)) continue;
-        if (hasRoom(row, event)) write(row, event, guestSeq);
+        if (hasRoom(row, event, bounds)) write(row, event, guestSeq);
         else if (row.truncated === 0) {
           row.truncated = 1;
           write(
@@ -92,10 +104,10 @@ function isSame(body: string, event: NewTaskEvent): boolean {
 }
 
 /** Within the bounds of a task. Its end is always kept. */
-function hasRoom(row: TaskRow, event: NewTaskEvent): boolean {
+function hasRoom(row: TaskRow, event: NewTaskEvent, bounds: EventBounds): boolean {
   if (event.type === 'completion') return true;
   const share = event.type === 'text_delta' || event.type === 'thinking_delta' ? deltaShare : 1;
-  return row.last_seq < limits.eventsPerTask * share && row.event_bytes < limits.eventBytesPerTask * share;
+  return row.last_seq < bounds.events * share && row.event_bytes < bounds.bytes * share;
 }
 
 /** What an event says about its task. */
