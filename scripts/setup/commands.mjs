@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { node, root } from './paths.mjs';
 
 const tool = (name, file, ...args) => ({ name, argv: [node, `${root}node_modules/${file}`, ...args] });
@@ -39,6 +40,8 @@ export function commands(name, args) {
     case 'demo':
       return { machines: true, steps: [program('scripts/demo.ts', ...args)] };
     default:
-      return name !== undefined && existsSync(name) ? { machines: true, steps: [{ name, argv: [node, name, ...args] }] } : undefined;
+      return name !== undefined && existsSync(name)
+        ? { machines: true, steps: [{ name, argv: [node, resolve(name), ...args] }] }
+        : undefined;
   }
 }
