@@ -1,4 +1,11 @@
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import {
+  createDocument,
+  type CreateDocumentOptions,
+  type ZodOpenApiObject,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiPathsObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
 import { z } from 'zod';
 import { type ErrorCode, errorTable } from './errors.ts';
 import { allRoutes, type Answer, type RouteSpec, routeTags } from './routes/index.ts';
@@ -23,7 +30,7 @@ const errorBody = z
 export function openApiDocument(version: string): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};
   for (const spec of allRoutes) (paths[spec.path] ??= {})[spec.method] = operation(spec);
-  return createDocument({
+  const document: ZodOpenApiObject = {
     openapi: '3.1.0',
     info: {
       title: 'claude-in-the-box',
@@ -41,8 +48,17 @@ export function openApiDocument(version: string): OpenApiDocument {
       },
     },
     paths,
-  });
+  };
+  return createDocument(document, { override: plain });
 }
+
+/** Leaves out what zod says only of JavaScript, and lets answers have fields that this version does not know. */
+const plain: NonNullable<CreateDocumentOptions['override']> = ({ jsonSchema, io }) => {
+  if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+};
 
 function operation(spec: RouteSpec): ZodOpenApiOperationObject {
   const requestParams = {

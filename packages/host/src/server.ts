@@ -90,7 +90,7 @@ export function createServer({
   // Whoever waits for "100 Continue" gets it from bodyDeadline, when the key is right.
   http.on('checkContinue', (request, response) => void listener(request, response));
   answerClientErrors(http);
-  acceptTerminals(http, { services, apiKeyCheck, log, settings });
+  const cutTerminals = acceptTerminals(http, { services, apiKeyCheck, log, settings });
 
   return {
     app,
@@ -100,10 +100,15 @@ export function createServer({
         http.close(() => resolve());
       });
       stopping.abort(new ApiError('host_stopping'));
-      http.closeIdleConnections();
-      const timer = setTimeout(() => http.closeAllConnections(), graceMs);
+      // Connections whose answer has ended would be kept for the next request.
+      const sweep = setInterval(() => http.closeIdleConnections(), 50);
+      const deadline = setTimeout(() => {
+        http.closeAllConnections();
+        cutTerminals();
+      }, graceMs);
       await closed;
-      clearTimeout(timer);
+      clearInterval(sweep);
+      clearTimeout(deadline);
     },
   };
 }

@@ -11,7 +11,12 @@ const publicPaths = new Set(allRoutes.filter((spec) => spec.public === true).map
 /** Lets through who brings the key in `X-API-Key` or as `Authorization: Bearer`, and everybody to the public routes. */
 export function requireKey(check: ApiKeyCheck): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
-    if (!publicPaths.has(c.req.path)) checkKey(check, c.req.header('x-api-key') ?? bearer(c.req.header('authorization')));
+    if (!publicPaths.has(c.req.path)) {
+      // Taken away again when the key is right; every 401 has it (RFC 9110 section 11.6.1).
+      c.header('WWW-Authenticate', 'Bearer realm="claude-in-the-box"');
+      checkKey(check, c.req.header('x-api-key') ?? bearer(c.req.header('authorization')));
+      c.header('WWW-Authenticate', undefined);
+    }
     await next();
   };
 }

@@ -9,11 +9,14 @@ import { refused, testClient } from '@citb/testkit/services/index.ts';
 async function withBox(t: TestContext) {
   const client = await testClient(t);
   await client.call('POST', '/v1/boxes', { json: { id: 'b1', runtime: 'bash' } });
-  const at = (route: string, query = '') => `/v1/boxes/b1/files${route}${query}`;
   const content = (name: string, more = '') => at('/content', `?path=${encodeURIComponent(name)}${more}`);
   const put = (name: string, body: NonNullable<RequestInit['body']>, init: object = {}) =>
-    client.call('PUT', content(name), { body, duplex: 'half', ...init } as RequestInit);
+    client.call('PUT', content(name), { body, duplex: 'half', ...init });
   return { ...client, at, content, put };
+}
+
+function at(route: string, query = ''): string {
+  return `/v1/boxes/b1/files${route}${query}`;
 }
 
 test('a file is written, listed, read, moved and removed', async (t) => {

@@ -24,7 +24,7 @@ export function register<S extends RouteSpec>(app: Hono<HttpEnv>, spec: S, handl
       const input = {
         c,
         params: spec.params && parseParams(c, spec.params),
-        query: spec.query && parseQuery(c, spec.query),
+        query: spec.query && parseQuery(new URL(c.req.url).searchParams, spec.query),
         headers: spec.headers && parseHeaders(c, spec.headers),
         body: spec.json && (await parseJson(c, spec.json)),
       };
@@ -64,8 +64,7 @@ function parseParams(c: HttpContext, schema: z.ZodObject): unknown {
 }
 
 /** Unknown names are ignored; a known one may be given once, unless the schema takes a list. */
-function parseQuery(c: HttpContext, schema: z.ZodObject): unknown {
-  const given = new URL(c.req.url).searchParams;
+export function parseQuery<T extends z.ZodObject>(given: URLSearchParams, schema: T): z.output<T> {
   const values: Record<string, string | string[]> = {};
   for (const name of Object.keys(schema.shape)) {
     const all = given.getAll(name);

@@ -90,6 +90,7 @@ function parseControl(bytes: Buffer): { cols: number; rows: number } | null {
 /** False when the client takes nothing of a full buffer for `stallMs`. */
 async function sendOutput(client: WebSocket, terminal: Terminal, stallMs: number): Promise<boolean> {
   for await (const chunk of terminal.output) {
+    if (client.readyState !== client.OPEN) return true;
     const sent = new Promise<void>((resolve) => {
       client.send(chunk, { binary: true }, () => resolve());
     });

@@ -7,6 +7,7 @@ import { WebSocketServer } from 'ws';
 import type { Services, Terminal } from '../services.ts';
 import { type ApiKeyCheck, bearer, checkKey } from './auth.ts';
 import { answerRaw } from './raw-answer.ts';
+import { parseQuery } from './register.ts';
 import type { StreamSettings } from './stream.ts';
 import { serveTerminal } from './terminal.ts';
 
@@ -15,12 +16,12 @@ const terminalPath = /^\/v1\/boxes\/([^/]+)\/terminal$/;
 
 /**
  * Takes WebSocket upgrades of the terminal route. The terminal is opened before the upgrade is accepted, so that what is wrong is an
- * HTTP error with the table's body.
+ * HTTP error with the table's body. Returns how to cut those that are still open.
  */
 export function acceptTerminals(
   http: Server,
   { services, apiKeyCheck, log, settings }: { services: Services; apiKeyCheck: ApiKeyCheck; log: Logger; settings: StreamSettings },
-): void {
+): () => void {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: limits.frameBytes,
@@ -45,6 +46,7 @@ export function acceptTerminals(
     socket.on('error', () => socket.destroy());
     void accept(request, socket, head);
   });
+  return () => sockets.clients.forEach((client) => client.terminate());
 }
 
 async function openTerminal(request: IncomingMessage, services: Services, check: ApiKeyCheck, signal: AbortSignal): Promise<Terminal> {
@@ -54,7 +56,7 @@ async function openTerminal(request: IncomingMessage, services: Services, check:
   if (request.method !== 'GET' || name === undefined) throw new ApiError('not_found', 'No WebSocket is spoken at this address.');
   const id = boxId.safeParse(name);
   if (!id.success) throw new ApiError('box_not_found', undefined, { field: 'box' });
-  const { cols, rows, pid, user } = terminalQuery.parse(Object.fromEntries(url.searchParams));
+  const { cols, rows, pid, user } = parseQuery(url.searchParams, terminalQuery);
   const options = { cols, rows, ...(pid === undefined ? {} : { pid }), ...(user === undefined ? {} : { user }) };
   return services.processes.terminal(id.data, options, signal);
 }

@@ -6,9 +6,9 @@ export interface TestClient extends StartedServer {
   readonly services: ServicesDouble;
   readonly apiKey: string;
   /** A request with the key. A plain object as `json` is sent as JSON. */
-  call(method: string, path: string, init?: RequestInit & { json?: unknown }): Promise<Response>;
+  readonly call: (method: string, path: string, init?: RequestInit & { json?: unknown }) => Promise<Response>;
   /** The answer's JSON lines as they come; empty lines are heartbeats and left out. */
-  lines(response: Response): AsyncGenerator<Record<string, unknown>>;
+  readonly lines: (response: Response) => AsyncGenerator<Record<string, unknown>>;
 }
 
 /** A server over doubles and a client for it, for one test; gone when the test ends. */
