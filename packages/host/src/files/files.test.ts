@@ -92,6 +92,11 @@ test("the guest's errors come through by code, in one line; what it may not say 
   }
 });
 
+test('a HEAD that fails is known by its status', async () => {
+  await using it = await bench((_request, response) => response.writeHead(404).end());
+  await assert.rejects(it.files.read('box', 'a', { head: true, signal: never }), code('file_not_found'));
+});
+
 test('answers that are nonsense, endless or missing are a box that does not answer', async () => {
   let misbehave: (response: ServerResponse) => unknown;
   await using it = await bench((_request, response) => misbehave(response));

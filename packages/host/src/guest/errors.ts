@@ -29,8 +29,19 @@ const errorAnswer = z.object({ error: z.object({ code: z.string(), message: z.st
 /** Longest text of a guest that goes into an error, in characters. */
 const maxText = 500;
 
+/** What the status of an answer without a body (to HEAD) means. */
+const codesOfHead: Readonly<Record<number, ErrorCode>> = {
+  400: 'invalid_path',
+  403: 'path_outside',
+  404: 'file_not_found',
+  409: 'not_a_file',
+  416: 'range_not_satisfiable',
+};
+
 /** The table's error for an answer that was not a success. The hint is always the table's, never the guest's. */
 export function guestError(status: number, body: string): ApiError {
+  const headCode = codesOfHead[status];
+  if (body === '' && headCode !== undefined) return new ApiError(headCode);
   const parsed = errorAnswer.safeParse(parseJson(body));
   const code = parsed.data?.error.code;
   if (code === undefined || !isErrorCode(code) || !speakable.has(code)) {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError, type ExecEvent, guestPaths } from '@citb/api';
+import { ApiError, type ExecEvent } from '@citb/api';
 import { Signal } from '@citb/api/gen/process_pb.js';
 import { processError, type ProcessClient } from '../guest/connect.ts';
 import { guestText, unreachable } from '../guest/errors.ts';
@@ -29,7 +29,7 @@ export interface Started {
 export async function start(client: ProcessClient, command: NewProcess, signal: AbortSignal, timeoutMs?: number): Promise<Started> {
   const { cmd, args } = programOf(command.command);
   const stdin = command.keepStdin || command.stdin !== undefined;
-  const process = { cmd, args, envs: { ...command.env }, cwd: command.cwd ?? guestPaths.workspace };
+  const process = { cmd, args, envs: { ...command.env }, ...(command.cwd === undefined ? {} : { cwd: command.cwd }) };
   return begin(client.start({ process, stdin }, timeoutMs === undefined ? { signal } : { signal, timeoutMs }), 'program');
 }
 

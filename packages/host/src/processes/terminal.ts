@@ -1,4 +1,3 @@
-import { guestPaths } from '@citb/api';
 import { processError, type ProcessClient } from '../guest/connect.ts';
 import { unreachable } from '../guest/errors.ts';
 import type { Terminal } from '../services.ts';
@@ -22,7 +21,7 @@ export async function openTerminal(client: ProcessClient, { cols, rows, pid }: T
   };
   let started: Started;
   if (pid === undefined) {
-    const process = { ...terminalProgram, envs: { TERM: 'xterm-256color' }, cwd: guestPaths.workspace };
+    const process = { ...terminalProgram, envs: { TERM: 'xterm-256color' } };
     started = await begin(client.start({ process, pty: { size: { cols, rows } } }, { signal }), 'program');
   } else {
     started = await begin(client.connect({ process: selector(pid) }, { signal }), 'process');
