@@ -141,6 +141,18 @@ suite('stopping and starting again', { timeout: 120_000 }, () => {
     assert.equal(completionOf(await agent.run(scenario('say'))).outcome, 'done');
   });
 
+  test('a server that a task left running stays when the next task needs another Claude', async () => {
+    const command = nap();
+    await agent.run(scenario('bash', { command: `setsid ${command} > /dev/null 2>&1 & echo started` }));
+    const first = claudeOf(agent);
+    await agent.run({ prompt: scenario('say'), options: { conversation: 'elsewhere' } });
+    assert.notEqual(claudeOf(agent), first);
+    assert.equal(running(command).length, 1);
+    await agent.end('SIGTERM');
+    await agent.start();
+    await until(() => running(command).length === 0);
+  });
+
   test('a killed server ends what ran, does what waited, keeps all events and remembers', async () => {
     const command = nap();
     const told = await agent.run(scenario('say', { text: 'The word is heron.' }));

@@ -1,5 +1,5 @@
 import { type Reply, type Scenario, call, say } from './script.ts';
-import type { ToolResult, Turn } from './history.ts';
+import type { Turn } from './history.ts';
 
 /**
  * The scenario of a prompt without a marker: does what simple requests ask for, with real tools. Enough for a
@@ -69,21 +69,20 @@ function readWish(prompt: string): Wish {
   return { kind: 'other' };
 }
 
+/** Write, then Bash. Write refuses to replace a file that was not read: then Read and Write again. */
 function create(turn: Turn, file: string, source: string, command: string): Reply {
+  const write = { file_path: `${turn.cwd}/${file}`, content: source };
   const last = turn.results.at(-1);
-  if (last === undefined)
-    return call('Write', { file_path: `${turn.cwd}/${file}`, content: source }, `I'll create ${file} and run it to check that it works.`);
-  if (last.isError) return writeAgain(turn, last, file, source);
-  if (last.name !== 'Bash') return call('Bash', { command: `cd ${turn.cwd} && ${command}`, description: `Run ${file}` }, 'Now I run it.');
-  return say(`Done! I created ${file}, and running it printed:\n\n${fenced(last.text)}`);
-}
-
-/** Write refuses to replace a file that was not read: read it, then write. */
-function writeAgain(turn: Turn, last: ToolResult, file: string, source: string): Reply {
-  if (last.name === 'Bash') return say(`I created ${file}, but running it failed:\n\n${fenced(last.text)}`);
-  if (turn.results.length > 3) return say(`I could not write ${file}: ${last.text.slice(0, 500)}`);
-  if (turn.results.length === 1) return call('Read', { file_path: `${turn.cwd}/${file}` }, `There is a ${file} already; I read it first.`);
-  return call('Write', { file_path: `${turn.cwd}/${file}`, content: source });
+  if (last === undefined) return call('Write', write, `I'll create ${file} and run it to check that it works.`);
+  if (last.name === 'Bash')
+    return say(
+      `${last.isError ? `I created ${file}, but running it failed` : `Done! I created ${file}, and running it printed`}:\n\n${fenced(last.text)}`,
+    );
+  if (last.name === 'Write' && !last.isError) return call('Bash', { command, description: `Run ${file}` }, 'Now I run it.');
+  if (last.name === 'Write' && turn.results.length === 1)
+    return call('Read', { file_path: write.file_path }, `There is a ${file} already; I read it first.`);
+  if (last.name === 'Read' && !last.isError) return call('Write', write);
+  return say(`I could not write ${file}: ${last.text.slice(0, 500)}`);
 }
 
 function run(turn: Turn, file: string, command: string): Reply {

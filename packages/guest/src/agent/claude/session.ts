@@ -29,6 +29,7 @@ export class ClaudeSession {
   #warm: Promise<WarmQuery> | undefined;
   #listener: SessionListener | undefined;
   #alive = true;
+  #stopping = false;
   #busy = false;
   #stderr = '';
   readonly #settle: (reason: string) => void;
@@ -97,15 +98,21 @@ export class ClaudeSession {
 
   /** Kills the process and everything that it started. */
   kill(): void {
+    if (!this.#alive) return;
     this.#end('it was killed');
     this.#query?.close();
   }
 
-  /** Ends the process: by itself, so that it saves all it has, else by force. */
+  /**
+   * Ends the process: by itself, so that it saves all it has, else by force. What its tools left running on purpose (a server
+   * that the user asked for) goes on when it ended by itself.
+   */
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.#prompts.end();
     // A process that was never used has no input that could end.
     if (this.#warm === undefined) await Promise.race([this.gone, sleep(gracefulMs, undefined, { ref: false })]);
+    this.#stopping = false;
     this.kill();
   }
 
@@ -131,8 +138,8 @@ export class ClaudeSession {
     this.#alive = false;
     this.#busy = false;
     this.#log.info({ reason, stderr: this.#stderr, conversation: this.launch.conversation }, 'claude process gone');
-    // Children of its tools outlive it.
-    this.#fence.kill();
+    // Children of its tools outlive it when it dies.
+    if (!this.#stopping) this.#fence.kill();
     this.#settle(reason);
   }
 

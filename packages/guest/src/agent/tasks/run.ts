@@ -83,7 +83,7 @@ export class TaskRun {
     if (this.#stopped !== undefined) return conclusionOf(undefined, this.#stopped);
     const { init, agent, memory, settings } = this.#context;
     const now = init();
-    if (now === undefined) return failed({ code: 'not_ready', message: 'The box has not been initialised.' });
+    if (now?.agent === undefined) return failed({ code: 'not_ready', message: 'The box has not been told where the model is.' });
     const chosen = await chooseSession(this.#request, now, memory, agent.session?.launch);
     if (chosen.lost)
       this.#emit(status('memory_lost', { message: 'The earlier conversation was not found on the disk; a new one begins.' }));
