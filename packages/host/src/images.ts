@@ -1,4 +1,5 @@
-import { access } from 'node:fs/promises';
+import { access, lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@citb/daemon';
 import type { Images } from '@citb/images';
@@ -35,6 +36,16 @@ async function areThere({ kernel, initrd }: Kernel): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/**
+ * Removes images of earlier versions that no box runs from. Not where `images` is a link: other hosts share them then, whose boxes
+ * are not known here.
+ */
+export async function pruneImages(images: Images, rows: BoxRows, dataDir: string): Promise<readonly string[]> {
+  if ((await lstat(join(dataDir, 'images'))).isSymbolicLink()) return [];
+  const inUse = rows.all().flatMap(({ spec }) => (spec === null ? [] : [spec.boot.kernel, ...spec.drives.map((drive) => drive.path)]));
+  return await images.prune(inUse);
 }
 
 /** Builds the image of the agent's runtime, again and again until it is there; `reach` is told how it stands. Never throws. */

@@ -66,13 +66,17 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
 
   async function create(request: NewBox, idempotencyKey?: string): ReturnType<Boxes['create']> {
     if (stopping) throw new ApiError('host_stopping');
+    const modelKey = request.envVars['ANTHROPIC_API_KEY'];
+    const takeKey = (id: string): void => {
+      if (modelKey !== undefined && modelKey !== '') modelKeys.set(id, modelKey);
+    };
     let started: Promise<LiveBox> | undefined;
     const { id, created } = await claimBox(parts, request, idempotencyKey, (made) => {
+      takeKey(made);
       started = start(made);
     });
-    const modelKey = request.envVars['ANTHROPIC_API_KEY'];
-    // Also for a box that exists: a caller who sends a new key has a reason.
-    if (modelKey !== undefined && modelKey !== '') modelKeys.set(id, modelKey);
+    // Also for a box that was there: a caller who sends a new key has a reason.
+    if (started === undefined) takeKey(id);
     expiry.arm();
     await (started ?? awake(id));
     return { box: boxOf(row(id)), created };
