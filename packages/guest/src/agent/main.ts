@@ -36,7 +36,7 @@ const context: RunContext = {
   agent: new Agent(await loadSdk(settings.sdk), fences, log),
   memory: {
     conversations: new Conversations(`${settings.stateDir}/conversations.json`),
-    transcripts: new Transcripts(config, settings.workspace, `${settings.spoolDir}-results`),
+    transcripts: new Transcripts(config, settings.workspace, `${settings.spoolDir}/results`),
   },
   writeFile: async (path, bytes) => {
     // The host has the request until the task ends; a crash before that begins it anew.
@@ -45,7 +45,7 @@ const context: RunContext = {
   log,
 };
 const journals = new Journals(`${settings.stateDir}/tasks`, (id) => tasks.forget(id));
-const tasks: Tasks = new Tasks(journals, new Spool(settings.spoolDir), context, () =>
+const tasks: Tasks = new Tasks(journals, new Spool(`${settings.spoolDir}/requests`), context, () =>
   keepRoom(settings.stateDir, context.memory, context.agent.session?.launch.conversation ?? mainConversation),
 );
 await tasks.recover();
