@@ -1,0 +1,72 @@
+import { chmod, open, rename, rm, truncate } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { exists } from './exists.ts';
+import { journalMib, layoutOf } from './layout.ts';
+import { run } from './run.ts';
+
+/** Private disks: raw sparse files, mode 0600. */
+export interface Disks {
+  /**
+   * Makes the disk at `path` on which `diskMib` MiB can really be written; leaves one that is there alone.
+   * The file appears complete and synced or not at all.
+   * @throws DiskError in words
+   */
+  create(path: string, diskMib: number, signal?: AbortSignal): Promise<void>;
+}
+
+export function createDisks(): Disks {
+  return {
+    create: async (path, diskMib, signal) => {
+      if (await exists(path)) return;
+      const unfinished = `${path}.new`;
+      await rm(unfinished, { force: true });
+      try {
+        await format(unfinished, diskMib, signal);
+        await sync(unfinished);
+        await rename(unfinished, path);
+        await sync(dirname(path));
+      } catch (error) {
+        await rm(unfinished, { force: true });
+        throw error;
+      }
+    },
+  };
+}
+
+async function format(path: string, diskMib: number, signal?: AbortSignal): Promise<void> {
+  const layout = layoutOf(diskMib);
+  const file = await open(path, 'wx', 0o600);
+  await file.close();
+  await chmod(path, 0o600);
+  await truncate(path, layout.totalMib * 1024 * 1024);
+  const partitions = [layout.state, layout.data].map(({ startMib, sizeMib }) => `start=${startMib}MiB, size=${sizeMib}MiB, type=83`);
+  await run('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', '--wipe=never', path], {
+    signal,
+    input: `label: dos\n${partitions.join('\n')}\n`,
+  });
+  await makeFileSystem(path, 'citb-state', layout.state, ['-J', 'size=8'], signal);
+  await makeFileSystem(path, 'citb-data', layout.data, ['-J', `size=${journalMib}`], signal);
+}
+
+async function makeFileSystem(
+  path: string,
+  label: string,
+  { startMib, sizeMib }: { startMib: number; sizeMib: number },
+  journal: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  // A new sparse file reads as zeros: nothing to write now, nothing to write later in the guest. A fixed inode
+  // size keeps the overhead that layoutOf reckons with also on small disks; no blocks are kept back for root.
+  const options = ['-q', '-F', '-b', '4096', '-I', '256', '-i', '16384', '-m', '0', '-L', label, ...journal];
+  const extended = `offset=${startMib * 1024 * 1024},assume_storage_prezeroed=1,nodiscard`;
+  await run('mkfs.ext4', [...options, '-E', extended, path, `${sizeMib * 1024}k`], { signal });
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
