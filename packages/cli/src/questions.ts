@@ -17,7 +17,7 @@ export class QuestionAsker {
   readonly #cli: Cli;
   readonly #task: Task;
   readonly #interrupt: () => void;
-  #asking: { readonly stop: AbortController; readonly done: Promise<void> } | undefined;
+  #asking: { readonly id: string; readonly stop: AbortController; readonly done: Promise<void> } | undefined;
 
   /** @param interrupt what Ctrl-C in a prompt means */
   constructor(cli: Cli, task: Task, interrupt: () => void) {
@@ -31,14 +31,21 @@ export class QuestionAsker {
     return this.#cli.stdin.isTTY && this.#cli.stdout.isTTY;
   }
 
-  /** Told of each event, before it is shown. */
+  /** Resolves when the terminal is not taken by a prompt. */
+  get idle(): Promise<void> {
+    return this.#asking?.done ?? Promise.resolve();
+  }
+
+  /** Told of each event: begins to ask, and stops when the question is answered or the task has ended. */
   async event(event: TaskEvent): Promise<void> {
-    // Deltas of a subagent can come beside an open question; what answers it is a result, a next step or the end.
-    if (event.type !== 'status' && event.type !== 'usage') await this.leave();
+    const answered = event.type === 'tool_result' && event.content.tool_use_id === this.#asking?.id;
+    if (answered || event.type === 'completion') await this.leave();
     if (event.type !== 'question') return;
     if (!this.canAsk) return this.#tellHow(event.content);
     const stop = new AbortController();
-    this.#asking = { stop, done: this.#ask(event.content, stop.signal) };
+    // Questions at once are asked one after the other.
+    const done = this.idle.then(() => this.#ask(event.content, stop.signal));
+    this.#asking = { id: event.content.question_id, stop, done };
   }
 
   /** Takes an open prompt away. */

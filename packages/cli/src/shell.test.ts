@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Terminal } from '@citb/host/services.ts';
 import { type ServicesDouble, type StartedServer, createServicesDouble, startServer } from '@citb/testkit/services/index.ts';
-import { type IPty, spawn } from '@lydell/node-pty';
+import { type IDisposable, type IPty, spawn } from '@lydell/node-pty';
 
 /** `citb shell` at a real terminal, joined with a real terminal on the other side. */
 const program = fileURLToPath(new URL('../bin/citb.mjs', import.meta.url));
@@ -43,11 +43,13 @@ function openShell(pid: number, cols: number, rows: number): Terminal {
   shell.resize(cols, rows);
   const exit = Promise.withResolvers<number>();
   shell.onExit(({ exitCode }) => exit.resolve(exitCode));
+  let data: IDisposable;
   const output = new ReadableStream<Uint8Array>({
     start(controller) {
-      shell.onData((data) => controller.enqueue(Buffer.from(data)));
-      shell.onExit(() => controller.close());
+      data = shell.onData((printed) => controller.enqueue(Buffer.from(printed)));
+      void exit.promise.then(() => controller.close()).catch(() => undefined);
     },
+    cancel: () => data.dispose(),
   });
   return {
     pid: shell.pid,

@@ -19,6 +19,8 @@ export async function watchTask(cli: Cli, task: Task, options: WatchOptions): Pr
   const asker = new QuestionAsker(cli, task, () => interrupt());
   const view = new TaskView(cli.stdout, cli.colours, { width: cli.stdout.columns, asked: asker.canAsk });
   let cancelled = false;
+  let timedOut = false;
+  let shown = Promise.resolve();
   const say = (line: string): void => {
     if (!options.json) view.flush();
     cli.note(cli.errorColours.dim(line));
@@ -37,10 +39,15 @@ export async function watchTask(cli: Cli, task: Task, options: WatchOptions): Pr
     for await (const event of events) {
       if (options.json) await write(cli.stdout, `${JSON.stringify(event)}\n`);
       else {
+        // What comes while a prompt has the terminal is shown after it.
+        const free = asker.idle;
         await asker.event(event);
-        view.event(event);
+        shown = shown.then(() => free).then(() => view.event(event));
       }
-      if (event.type === 'completion') return exitCodeOfTask(event);
+      timedOut ||= event.type === 'error' && event.content.code === 'timeout';
+      if (event.type !== 'completion') continue;
+      await shown;
+      return timedOut ? exitCodes.timeout : exitCodeOfTask(event);
     }
     return exitCodes.failure;
   } catch (error) {
@@ -54,7 +61,5 @@ export async function watchTask(cli: Cli, task: Task, options: WatchOptions): Pr
 }
 
 function exitCodeOfTask(event: Extract<TaskEvent, { type: 'completion' }>): number {
-  if (event.outcome === 'failed') return exitCodes.taskFailed;
-  if (event.outcome === 'interrupted') return event.stop_reason === 'timeout' ? exitCodes.timeout : exitCodes.taskInterrupted;
-  return exitCodes.ok;
+  return { done: exitCodes.ok, failed: exitCodes.taskFailed, interrupted: exitCodes.taskInterrupted }[event.outcome];
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { sizes } from '@citb/api';
 import type { Cli } from '../cli.ts';
-import { mebibytes } from '../render/index.ts';
+import { Waiting, mebibytes } from '../render/index.ts';
 import { collectPairs, integer } from '../options.ts';
 
 interface CreateFlags {
@@ -44,6 +44,7 @@ Examples:
     )
     .action(async (flags: CreateFlags) => {
       await using citb = await cli.client();
+      using waiting = new Waiting(cli.stderr, 'The box is made; the first of a runtime builds its image, which takes minutes');
       const box = await citb.boxes.create({
         userId: flags.user,
         runtime: flags.runtime,
@@ -55,6 +56,7 @@ Examples:
         env: flags.env,
         labels: flags.label,
       });
+      waiting[Symbol.dispose]();
       if (flags.json) return cli.print(JSON.stringify(box.info));
       cli.print(box.id);
       if (!cli.stderr.isTTY) return;

@@ -7,6 +7,14 @@ import { duration, grouped } from './units.ts';
 
 type Of<T extends TaskEvent['type']> = Extract<TaskEvent, { type: T }>;
 
+/** What is said of a status; of others, their `message` if they have one. `waiting` comes beside a question. */
+const statusWords: Readonly<Record<string, (content: Of<'status'>['content']) => string>> = {
+  queued: ({ position }) => `waits for ${typeof position === 'number' ? position : 'the'} tasks before it`,
+  retrying: ({ attempt, max_attempts: most }) => `the model did not answer; trying again (${String(attempt)} of ${String(most)})`,
+  restarted: () => 'the agent was restarted and goes on',
+  compacted: () => 'the conversation became long and was summed up',
+};
+
 /** Lines of a tool's result that are shown; more are counted. */
 const resultLines = 6;
 
@@ -107,13 +115,8 @@ export class TaskView {
   }
 
   #status({ content }: Of<'status'>): void {
-    const words: Readonly<Record<string, string>> = {
-      queued: 'waits for the tasks before it',
-      retrying: 'the model did not answer; trying again',
-      restarted: 'the agent was restarted and goes on',
-    };
-    const said = words[content.status];
-    if (said !== undefined) this.#line(this.#colours.yellow(`… ${said}`));
+    const said = statusWords[content.status]?.(content) ?? (typeof content['message'] === 'string' ? content['message'] : undefined);
+    if (said !== undefined && content.status !== 'waiting') this.#line(this.#colours.yellow(`… ${oneLine(said, this.#width)}`));
   }
 
   #question({ content }: Of<'question'>): void {
@@ -141,7 +144,7 @@ export class TaskView {
     const paint = { done: this.#colours.green, failed: this.#colours.red, interrupted: this.#colours.yellow }[event.outcome];
     const mark = { done: '✔', failed: '✖', interrupted: '■' }[event.outcome];
     const why = oneLine(event.content, 2000);
-    const told = event.outcome === 'done' || this.#errors.has(why) || why === '' ? '' : `: ${why}`;
+    const told = event.outcome === 'done' || [...this.#errors].some((error) => why.startsWith(error)) || why === '' ? '' : `: ${why}`;
     this.#line(`${paint(`${mark} ${event.outcome}${told}`)}${this.#colours.dim(took.map((part) => ` · ${part}`).join(''))}`);
   }
 
