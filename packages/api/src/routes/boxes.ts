@@ -26,7 +26,8 @@ export const createBox = route({
     'image_failed',
     'box_failed',
   ],
-  curl: `curl "$SANDBOX/v1/boxes" -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" -H "Idempotency-Key: $(uuidgen)" \\
+  curl: `curl "$SANDBOX/v1/boxes" -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" \\
+  -H "Idempotency-Key: $(uuidgen)" \\
   -d '{"runtime": "python", "labels": {"team": "data"}, "memory_mib": 512, "timeout_s": 3600}'`,
 });
 
@@ -83,5 +84,6 @@ export const boxLogs = route({
     },
   },
   errors: ['box_not_found'],
-  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/logs?follow=true&tail=100" -H "X-API-Key: $API_KEY" -H "Accept: text/plain"`,
+  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/logs?follow=true&tail=100" \\
+  -H "X-API-Key: $API_KEY" -H "Accept: text/plain"`,
 });

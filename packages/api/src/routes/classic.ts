@@ -28,7 +28,8 @@ export const createMicrovm = route({
   answers: { 200: json(createMicrovmResponse, 'The box is ready.') },
   errors: ['unknown_runtime', 'runtime_conflict', 'host_full', 'host_disk_full', 'image_failed', 'box_failed'],
   curl: `curl -X POST "$SANDBOX/create_microvm" -H "Content-Type: application/json" -H "X-API-Key: $API_KEY" \\
-  -d '{"user_id": "test-claude-1", "runtime": "claude-agent", "env_vars": {"ANTHROPIC_API_KEY": "'"$ANTHROPIC_API_KEY"'"}}'`,
+  -d '{"user_id": "test-claude-1", "runtime": "claude-agent",
+       "env_vars": {"ANTHROPIC_API_KEY": "'"$ANTHROPIC_API_KEY"'"}}'`,
 });
 
 export const claudeInTheBox = route({
@@ -38,10 +39,10 @@ export const claudeInTheBox = route({
   tag: 'classic',
   summary: 'Give the agent a task and stream what it does',
   description:
-    'Each line is a JSON object with type and content, sent as it happens: text (a string), tool_use (an object), and completion (a string), ' +
-    'which is always last. Other types are safe to ignore; heartbeat keeps a quiet connection open.\n\n' +
-    'A client that leaves does not stop the task: go on with GET /v1/boxes/{box}/tasks/{task}/events?after=seq, with the ids of the answer’s ' +
-    'X-Box-Id and X-Task-Id. Should the stream itself break, an error line says so before completion.',
+    'Each line is a JSON object with `type` and `content`, sent as it happens: `text` (a string), `tool_use` (an object), and `completion` (a string), ' +
+    'which is always last. Other types are safe to ignore; `heartbeat` keeps a quiet connection open.\n\n' +
+    'A client that leaves does not stop the task: go on with `GET /v1/boxes/{box}/tasks/{task}/events?after=seq`, with the ids of the answer’s ' +
+    '`X-Box-Id` and `X-Task-Id`. Should the stream itself break, an `error` line says so before `completion`.',
   headers: z.object(modelKeyHeaders),
   json: classicTaskRequest,
   answers: {
@@ -52,8 +53,10 @@ export const claudeInTheBox = route({
     },
   },
   errors: ['invalid_path', 'box_not_found', 'no_agent', 'no_model_key', 'queue_full', 'disk_full', 'box_failed', 'box_unreachable'],
-  curl: `curl -N --max-time 300 -X POST "$SANDBOX/claude_in_the_box" -H "Content-Type: application/json" -H "X-API-Key: $API_KEY" \\
-  -d '{"user_id": "test-claude-1", "task": "Run the hello.py script", "files": {"hello.py": "print(\\"Hello World\\")"}}'`,
+  curl: `curl -N --max-time 300 -X POST "$SANDBOX/claude_in_the_box" \\
+  -H "Content-Type: application/json" -H "X-API-Key: $API_KEY" \\
+  -d '{"user_id": "test-claude-1", "task": "Run the hello.py script",
+       "files": {"hello.py": "print(\\"Hello World\\")"}}'`,
 });
 
 export const listWorkspaceFiles = route({
@@ -82,7 +85,8 @@ export const downloadFile = route({
     206: { description: 'The part that Range asked for.', content: { 'application/octet-stream': null } },
   },
   errors: ['invalid_path', 'box_not_found', 'file_not_found', 'not_a_file', 'path_outside', 'range_not_satisfiable', 'box_unreachable'],
-  curl: `curl "$SANDBOX/download_file?user_id=test-claude-1&filename=hello.py" -H "X-API-Key: $API_KEY" -o hello.py`,
+  curl: `curl "$SANDBOX/download_file?user_id=test-claude-1&filename=hello.py" \\
+  -H "X-API-Key: $API_KEY" -o hello.py`,
 });
 
 export const listProcesses = route({
@@ -118,7 +122,8 @@ export const killMicrovm = route({
   json: killMicrovmRequest,
   answers: { 200: json(killMicrovmResponse, 'It is gone.') },
   errors: ['box_not_found', 'box_busy'],
-  curl: `curl -X POST "$SANDBOX/kill_microvm" -H "Content-Type: application/json" -H "X-API-Key: $API_KEY" -d '{"user_id": "test-claude-1"}'`,
+  curl: `curl -X POST "$SANDBOX/kill_microvm" -H "Content-Type: application/json" -H "X-API-Key: $API_KEY" \\
+  -d '{"user_id": "test-claude-1"}'`,
 });
 
 export const health = route({

@@ -32,7 +32,8 @@ export const readFile = route({
     206: { description: 'The part that Range asked for.', content: bytes },
   },
   errors: ['invalid_path', 'box_not_found', 'file_not_found', 'not_a_file', 'path_outside', 'range_not_satisfiable', 'box_unreachable'],
-  curl: `curl "$SANDBOX/v1/boxes/$BOX/files/content?path=src/main.py" -H "X-API-Key: $API_KEY" -o main.py`,
+  curl: `curl "$SANDBOX/v1/boxes/$BOX/files/content?path=src/main.py" \\
+  -H "X-API-Key: $API_KEY" -o main.py`,
 });
 
 export const writeFile = route({
@@ -47,7 +48,8 @@ export const writeFile = route({
   bytes: { mediaType: 'application/octet-stream', description: 'The bytes of the file.' },
   answers: { 200: json(fileEntry, 'Written.') },
   errors: ['invalid_path', 'box_not_found', 'not_a_file', 'not_a_directory', 'path_outside', 'disk_full', 'box_failed', 'box_unreachable'],
-  curl: `curl -T data.csv "$SANDBOX/v1/boxes/$BOX/files/content?path=data/data.csv" -H "X-API-Key: $API_KEY"`,
+  curl: `curl -T data.csv "$SANDBOX/v1/boxes/$BOX/files/content?path=data/data.csv" \\
+  -H "X-API-Key: $API_KEY"`,
 });
 
 export const removeFile = route({
@@ -99,7 +101,8 @@ export const downloadArchive = route({
   query: archiveQuery,
   answers: { 200: { description: 'The archive.', content: { 'application/x-tar': null, 'application/zip': null } } },
   errors: ['invalid_path', 'box_not_found', 'file_not_found', 'not_a_directory', 'path_outside', 'box_failed', 'box_unreachable'],
-  curl: `curl "$SANDBOX/v1/boxes/$BOX/files/archive?format=zip" -H "X-API-Key: $API_KEY" -o workspace.zip`,
+  curl: `curl "$SANDBOX/v1/boxes/$BOX/files/archive?format=zip" \\
+  -H "X-API-Key: $API_KEY" -o workspace.zip`,
 });
 
 export const uploadArchive = route({
@@ -114,7 +117,8 @@ export const uploadArchive = route({
   bytes: { mediaType: 'application/x-tar', description: 'An uncompressed tar.' },
   answers: { 200: json(unpacked, 'Unpacked.') },
   errors: ['invalid_path', 'box_not_found', 'not_a_directory', 'path_outside', 'disk_full', 'box_failed', 'box_unreachable'],
-  curl: `tar -c . | curl -T - "$SANDBOX/v1/boxes/$BOX/files/archive" -H "X-API-Key: $API_KEY" -H "Content-Type: application/x-tar"`,
+  curl: `tar -c . | curl -T - "$SANDBOX/v1/boxes/$BOX/files/archive" \\
+  -H "X-API-Key: $API_KEY" -H "Content-Type: application/x-tar"`,
 });
 
 export const watchFiles = route({

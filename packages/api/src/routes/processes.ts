@@ -23,7 +23,8 @@ export const exec = route({
     },
   },
   errors: ['box_not_found', 'box_failed', 'box_unreachable'],
-  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/exec" -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" -d '{"command": "python3 --version"}'`,
+  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/exec" -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" \\
+  -d '{"command": "python3 --version"}'`,
 });
 
 export const processList = route({

@@ -38,9 +38,9 @@ export interface Answer {
 
 /** Sections of the document, in their order. */
 export const routeTags = {
-  classic: 'The classic API: a box a user, found by user_id.',
-  boxes: 'Boxes: a computer of its own for every user.',
-  tasks: 'Tasks for the agent in a box, and their events.',
+  classic: 'The API of the original claude-in-the-box, unchanged: one box a user, found by user_id.',
+  boxes: 'A computer of its own for every user.',
+  tasks: 'Work for the agent in a box, and the events of it.',
   files: 'Files of a box, all below /workspace.',
   processes: 'Commands, processes and terminals in a box.',
   host: 'The host itself.',

@@ -35,7 +35,8 @@ export const createTask = route({
     'box_failed',
     'box_unreachable',
   ],
-  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/tasks?stream=true" -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" \\
+  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/tasks?stream=true" \\
+  -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" \\
   -d '{"prompt": "Write a haiku about disks into haiku.txt", "max_turns": 20}'`,
 });
 
@@ -85,7 +86,8 @@ export const answerQuestion = route({
   json: answerRequest,
   answers: { 204: { description: 'The agent goes on.' } },
   errors: ['box_not_found', 'task_not_found', 'task_ended', 'question_not_found', 'box_unreachable'],
-  curl: `curl -X POST "$SANDBOX/v1/boxes/$BOX/tasks/$TASK/answers/$QUESTION" -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" \\
+  curl: `curl -X POST "$SANDBOX/v1/boxes/$BOX/tasks/$TASK/answers/$QUESTION" \\
+  -H "X-API-Key: $API_KEY" -H "Content-Type: application/json" \\
   -d '{"answers": {"Which database?": "SQLite"}}'`,
 });
 
@@ -114,5 +116,6 @@ export const taskEvents = route({
     204: { description: 'To a Last-Event-ID at the end of a task: there will be no more, do not connect again.' },
   },
   errors: ['box_not_found', 'task_not_found'],
-  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/tasks/$TASK/events?after=12" -H "X-API-Key: $API_KEY" -H "Accept: text/event-stream"`,
+  curl: `curl -N "$SANDBOX/v1/boxes/$BOX/tasks/$TASK/events?after=12" \\
+  -H "X-API-Key: $API_KEY" -H "Accept: text/event-stream"`,
 });

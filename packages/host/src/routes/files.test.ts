@@ -9,10 +9,13 @@ import { refused, testClient } from '@citb/testkit/services/index.ts';
 async function withBox(t: TestContext) {
   const client = await testClient(t);
   await client.call('POST', '/v1/boxes', { json: { id: 'b1', runtime: 'bash' } });
-  const content = (name: string, more = '') => at('/content', `?path=${encodeURIComponent(name)}${more}`);
   const put = (name: string, body: NonNullable<RequestInit['body']>, init: object = {}) =>
     client.call('PUT', content(name), { body, duplex: 'half', ...init });
-  return { ...client, at, content, put };
+  return { ...client, put };
+}
+
+function content(name: string, more = ''): string {
+  return at('/content', `?path=${encodeURIComponent(name)}${more}`);
 }
 
 function at(route: string, query = ''): string {
@@ -20,7 +23,7 @@ function at(route: string, query = ''): string {
 }
 
 test('a file is written, listed, read, moved and removed', async (t) => {
-  const { call, at, content, put } = await withBox(t);
+  const { call, put } = await withBox(t);
   const written = await put('a/b ü.txt', 'hello', { headers: { 'Content-Type': 'application/x-www-form-urlencoded' } });
   assert.equal(written.status, 200);
   assert.equal(((await written.json()) as FileEntry).size, 5);
@@ -44,7 +47,7 @@ test('a file is written, listed, read, moved and removed', async (t) => {
 });
 
 test('an upload of unknown length is streamed', async (t) => {
-  const { call, content, put } = await withBox(t);
+  const { call, put } = await withBox(t);
   const parts = new ReadableStream({
     start(controller) {
       for (let part = 0; part < 64; part++) controller.enqueue(new Uint8Array(64 * 1024).fill(part));
@@ -58,7 +61,7 @@ test('an upload of unknown length is streamed', async (t) => {
 });
 
 test('an upload that is broken off leaves nothing', async (t) => {
-  const { call, at, put } = await withBox(t);
+  const { call, put } = await withBox(t);
   const leave = new AbortController();
   const endless = new ReadableStream({
     async pull(controller) {
@@ -79,7 +82,7 @@ test('an upload that is broken off leaves nothing', async (t) => {
 });
 
 test('a folder is made, filled and emptied', async (t) => {
-  const { call, at, content, put } = await withBox(t);
+  const { call, put } = await withBox(t);
   assert.equal((await call('POST', at('/folder', '?path=x/y'))).status, 201);
   assert.equal((await call('POST', at('/folder', '?path=x/y'))).status, 201);
   await put('x/y/file', '1');
@@ -90,7 +93,7 @@ test('a folder is made, filled and emptied', async (t) => {
 });
 
 test('a folder goes out and in as tar, and out as zip', async (t) => {
-  const { call, at, content, put } = await withBox(t);
+  const { call, put } = await withBox(t);
   await put('src/a.txt', 'A');
   const tar = await call('GET', at('/archive', '?path=src'));
   assert.equal(tar.headers.get('content-type'), 'application/x-tar');
@@ -118,7 +121,7 @@ test('a folder goes out and in as tar, and out as zip', async (t) => {
 });
 
 test('changes are watched until the client leaves', async (t) => {
-  const { call, at, put, lines } = await withBox(t);
+  const { call, put, lines } = await withBox(t);
   const changes = lines(await call('GET', at('/watch')));
   assert.equal((await changes.next()).value?.['type'], 'heartbeat');
   await put('seen.txt', 'x');
@@ -129,7 +132,7 @@ test('changes are watched until the client leaves', async (t) => {
 });
 
 test('paths that lead out of the workspace are refused everywhere', async (t) => {
-  const { call, at, content, put, services } = await withBox(t);
+  const { call, put, services } = await withBox(t);
   for (const name of ['../x', '/etc/passwd', 'a\0b', 'a//b', 'x'.repeat(256), '']) {
     await refused(await call('GET', content(name)), 'invalid_path');
     await refused(await put(name, 'x'), 'invalid_path');
@@ -142,7 +145,7 @@ test('paths that lead out of the workspace are refused everywhere', async (t) =>
 });
 
 test('bodies that are surely a mistake are refused', async (t) => {
-  const { call, at, content, put } = await withBox(t);
+  const { call, put } = await withBox(t);
   const form = new FormData();
   form.set('file', new Blob(['x']));
   await refused(await put('x', form), 'unsupported_media_type');

@@ -3,7 +3,7 @@ import { host as specs } from '@citb/api/routes/index.ts';
 import type { HttpEnv } from '@citb/daemon';
 import type { Hono } from 'hono';
 import type { Services } from '../services.ts';
-import { docsPage, docsPolicy } from './docs.ts';
+import { docsPage, docsPolicy } from './docs/page.ts';
 import { register } from './register.ts';
 
 /** `/v1/status`, `/openapi.json` and `/docs`. The document and the page are made once. */
