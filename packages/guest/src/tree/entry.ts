@@ -14,7 +14,7 @@ export interface TreeEntry {
 
 /**
  * The entry of a name in an opened folder; undefined when there is nothing by that name (any more).
- * Synchronous on purpose: an lstat that goes through the thread pool takes 30 times as long, which a listing of
+ * Synchronous on purpose: an lstat that goes through the thread pool takes four times as long, which a listing of
  * thousands pays for each one, and it cannot block on what it finds. (A file system that the box's own root mounts
  * and that never answers could; it would hold up the pool's few threads just as well, and only in that box.)
  */

@@ -1,6 +1,8 @@
+export { Bell } from './bell.ts';
 export { type TreeEntry, fileEntry } from './entry.ts';
+export { errno } from './fault.ts';
 export type { ListOptions, Listing } from './list.ts';
-export type { Ground, Owner } from './place.ts';
+export { type Ground, type Owner, kindOf } from './place.ts';
 export type { Body } from './pour.ts';
 export type { OpenFile } from './read.ts';
 export { type Tree, openTree } from './tree.ts';

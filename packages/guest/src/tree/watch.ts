@@ -1,12 +1,13 @@
 import { type FSWatcher, type Stats, watch as watchFolder } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileChange } from '@citb/api';
+import { ApiError, type FileChange } from '@citb/api';
+import { Bell } from './bell.ts';
 import { readEntry } from './entry.ts';
 import { joinPath, readNames, shownName } from './names.ts';
 import { type Ground, at, openPlace } from './place.ts';
 import { partEnding } from './write.ts';
 
-/** inotify watches of one caller; folders beyond it are not watched. */
+/** inotify watches of one caller; further are not watched. */
 const maxFolders = 2048;
 /** Names remembered of one folder; changes of further ones are seen as creations. */
 const maxNames = 10_000;
@@ -15,8 +16,13 @@ const maxQueued = 10_000;
 /** Events are gathered this long, in ms: both halves of a rename come together, a burst of writes is one change. */
 const gatherMs = 25;
 
-/** A running watch: changes in order. Ends when it is closed, or with an error when the reader is too slow. */
-export interface Watch extends AsyncIterable<FileChange> {
+/** A running watch. Close it. */
+export interface Watch {
+  /** What changed since the last call, in order. @throws ApiError `queue_full` when more changed than is kept */
+  take(): FileChange[];
+  /** Resolves when there is something to take, when it was closed, after `ms`, or when the signal is aborted. */
+  wait(ms: number, signal?: AbortSignal): Promise<void>;
+  readonly closed: boolean;
   close(): void;
 }
 
@@ -45,10 +51,10 @@ class TreeWatch implements Watch {
   readonly #recursive: boolean;
   readonly #folders = new Map<string, Folder>();
   readonly #queue: FileChange[] = [];
+  readonly #bell = new Bell();
   #gathering = false;
   #closed = false;
   #overflow = false;
-  #wake: () => void = () => undefined;
 
   constructor(ground: Ground, top: Buffer, recursive: boolean) {
     this.#ground = ground;
@@ -56,24 +62,25 @@ class TreeWatch implements Watch {
     this.#recursive = recursive;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   close(): void {
     this.#closed = true;
     for (const folder of this.#folders.values()) folder.watcher.close();
     this.#folders.clear();
-    this.#wake();
+    this.#bell.ring();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<FileChange> {
-    try {
-      for (;;) {
-        for (let change = this.#queue.shift(); change !== undefined; change = this.#queue.shift()) yield change;
-        if (this.#overflow) throw new Error('more changes than the reader takes');
-        if (this.#closed) return;
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-      }
-    } finally {
-      this.close();
-    }
+  take(): FileChange[] {
+    if (this.#overflow)
+      throw new ApiError('queue_full', `More than ${maxQueued} changes were not taken.`, { hint: 'Watch again, and list the files.' });
+    return this.#queue.splice(0);
+  }
+
+  async wait(ms: number, signal?: AbortSignal): Promise<void> {
+    if (this.#queue.length === 0 && !this.#closed) await this.#bell.wait(ms, signal);
   }
 
   /** Starts to watch a folder; with `tell` what is already in it is told as created. */
@@ -175,7 +182,7 @@ class TreeWatch implements Watch {
       return;
     }
     this.#queue.push({ type, path: shown });
-    this.#wake();
+    this.#bell.ring();
   }
 }
 

@@ -1,0 +1,90 @@
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { chmod, chown, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiError, type GuestInit, guestInit } from '@citb/api';
+
+export interface SessionOptions {
+  /** Folder of `init.json`, on a tmpfs. */
+  readonly folder: string;
+  /** Group that may read it: the agent server's. Only root can give it away; undefined elsewhere. */
+  readonly gid?: number | undefined;
+}
+
+/**
+ * What `POST /init` brought: the token that guards this box, its environment, its settings. Kept in a file, from which
+ * envd has it again after a restart, and which the agent server reads.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  #init: GuestInit | undefined;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what an earlier envd of this boot was told. A file that does not parse counts as none. */
+  async load(): Promise<void> {
+    const text = await readFile(this.#path, 'utf8').catch(() => undefined);
+    if (text === undefined) return;
+    try {
+      this.#init = guestInit.parse(JSON.parse(text));
+    } catch {
+      this.#init = undefined;
+    }
+  }
+
+  /** Undefined until the first `/init`. */
+  get init(): GuestInit | undefined {
+    return this.#init;
+  }
+
+  /** True for the box's token; never before the first `/init`. Takes the same time for every wrong token. */
+  admits(token: string | undefined): boolean {
+    return this.#init !== undefined && token !== undefined && timingSafeEqual(digest(this.#init.accessToken), digest(token));
+  }
+
+  /**
+   * The first call takes the box; later ones must carry its token and may replace it.
+   * @throws ApiError `unauthorized` when somebody else was first
+   */
+  async accept(init: GuestInit, token: string | undefined): Promise<void> {
+    if (this.#init !== undefined && !this.admits(token))
+      throw new ApiError('unauthorized', 'This box has been taken: the access token is missing or wrong.', {
+        hint: 'Send X-Access-Token.',
+      });
+    // From here on nobody else can be first, also while the file is being written.
+    this.#init = init;
+    const before = this.#saving;
+    this.#saving = this.#save(before, init);
+    await this.#saving;
+  }
+
+  get #path(): string {
+    return join(this.#options.folder, 'init.json');
+  }
+
+  async #save(before: Promise<void>, init: GuestInit): Promise<void> {
+    await before.catch(() => undefined);
+    const { folder, gid } = this.#options;
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o750);
+    if (gid !== undefined) await chown(folder, 0, gid);
+    // Entropy is used once and is nobody's business afterwards.
+    const { entropy: _, ...kept } = init;
+    const temporary = join(folder, `.init-${randomUUID({ disableEntropyCache: true })}`);
+    const file = await open(temporary, 'wx', 0o640);
+    try {
+      await file.writeFile(JSON.stringify(kept));
+      if (gid !== undefined) await file.chown(0, gid);
+      await file.chmod(0o640);
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, this.#path);
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
