@@ -107,6 +107,8 @@ test('what is no HTTP, or too much of it, is answered in the form of every error
   const { url, call } = await testClient(t);
   answered(await raw(url, 'nonsense\r\n\r\n'), 'bad_request');
   answered(await raw(url, `GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(limits.headerBytes)}\r\n\r\n`), 'headers_too_large');
+  for (const request of ['GET /a\\b HTTP/1.1\r\nHost: x', 'GET /health HTTP/1.1\r\nHost: a b'])
+    answered(await raw(url, `${request}\r\nConnection: close\r\n\r\n`), 'bad_request');
   for (const path of ['/%zz', '/v1/boxes/%c3%28', '/status?x=%']) await refused(await call('GET', path), 'bad_request');
 });
 

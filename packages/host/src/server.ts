@@ -1,4 +1,4 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ApiError, limits } from '@citb/api';
 import { processes as processSpecs } from '@citb/api/routes/index.ts';
 import { createHttp, type HttpEnv, type Logger } from '@citb/daemon';
@@ -7,7 +7,7 @@ import type { Hono } from 'hono';
 import { type ApiKeyCheck, requireKey } from './routes/auth.ts';
 import { boxRoutes } from './routes/boxes.ts';
 import { classicRoutes } from './routes/classic.ts';
-import { answerClientErrors } from './routes/client-errors.ts';
+import { answerClientErrors, answerOutside } from './routes/client-errors.ts';
 import { fileRoutes } from './routes/files.ts';
 import { bodyDeadline, cors, secureHeaders, validAddress } from './routes/head.ts';
 import { hostRoutes } from './routes/host.ts';
@@ -74,7 +74,13 @@ export function createServer({
   });
   methodRoutes(app);
 
-  const listener = getRequestListener(app.fetch);
+  const listener = getRequestListener(app.fetch, { errorHandler: (error) => answerOutside(error, log) });
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    listener(request, response).catch((error: unknown) => {
+      log.error({ err: error }, 'answer failed');
+      response.destroy();
+    });
+  };
   const http = createHttpServer(
     {
       headersTimeout: limits.headersMs,
@@ -84,11 +90,11 @@ export function createServer({
       maxHeaderSize: limits.headerBytes,
       connectionsCheckingInterval: 5000,
     },
-    (request, response) => void listener(request, response),
+    answer,
   );
   http.maxConnections = options.maxConnections ?? 2048;
   // Whoever waits for "100 Continue" gets it from bodyDeadline, when the key is right.
-  http.on('checkContinue', (request, response) => void listener(request, response));
+  http.on('checkContinue', answer);
   answerClientErrors(http);
   const cutTerminals = acceptTerminals(http, { services, apiKeyCheck, log, settings });
 

@@ -30,6 +30,8 @@ export function serveTerminal(client: WebSocket, terminal: Terminal, settings: S
   const input = inputOf(terminal, client, close);
   client.on('message', (data, isBinary) => input(data, isBinary));
 
+  // Nobody waits for it when the output fails first.
+  terminal.exitCode.catch(() => undefined);
   sendControl(client, { type: 'start', pid: terminal.pid });
   void pump(client, terminal, settings.stallMs, left.signal).then(({ code, reason, error }) => {
     if (error !== undefined) log.info({ err: error }, 'terminal failed');

@@ -68,6 +68,7 @@ export function fieldRow(name: string, schema: Schema | undefined, required: boo
     <td><code>${name}</code>${required && html`<span class="need">required</span>`}</td>
     <td>
       <span class="type">${typeName(schema)}</span> ${bounds(it)}${it.description !== undefined && html`<p>${inline(it.description)}</p>`}
+      ${fields(it.type === 'array' ? it.items : schema)}
     </td>
   </tr>`;
 }
