@@ -102,7 +102,7 @@ async function ready(citb: Citb, child: ChildProcess, report: (progress: string)
     report(health.reason ?? health.status);
     if (health.status === 'failed') throw new Error(`The host cannot run boxes: ${health.reason ?? 'it does not say why'}.`);
     if (performance.now() > deadline) throw new Error(`The host was not ready within ${readyWithinMs / 1000} s.`);
-    await sleep(100, undefined, { signal });
+    await sleep(250, undefined, { signal });
   }
 }
 

@@ -43,13 +43,13 @@ function openShell(pid: number, cols: number, rows: number): Terminal {
   shell.resize(cols, rows);
   const exit = Promise.withResolvers<number>();
   shell.onExit(({ exitCode }) => exit.resolve(exitCode));
-  let data: IDisposable;
+  let listening: IDisposable;
   const output = new ReadableStream<Uint8Array>({
     start(controller) {
-      data = shell.onData((printed) => controller.enqueue(Buffer.from(printed)));
+      listening = shell.onData((printed) => controller.enqueue(Buffer.from(printed)));
       void exit.promise.then(() => controller.close()).catch(() => undefined);
     },
-    cancel: () => data.dispose(),
+    cancel: () => listening.dispose(),
   });
   return {
     pid: shell.pid,
