@@ -22,7 +22,8 @@ export interface HostConfig {
   readonly memoryReserveMib: number | undefined;
   readonly memoryOversubscription: number;
   readonly diskReserveMib: number;
-  readonly startDeadlineMs: number;
+  /** Undefined: by accelerator. */
+  readonly startDeadlineMs: number | undefined;
   readonly autoCreate: boolean;
   readonly corsOrigins: readonly string[];
   readonly logLevel: string;
@@ -69,7 +70,7 @@ const environment = z.object({
     .max(16, 'must be at most 16')
     .default(1),
   CITB_DISK_RESERVE_MIB: whole(0, 1024 * 1024).default(1024),
-  CITB_START_DEADLINE_S: whole(1, 3600).default(120),
+  CITB_START_DEADLINE_S: whole(1, 3600).optional(),
   CITB_AUTO_CREATE: yesOrNo.default(false),
   CITB_CORS_ORIGINS: z
     .string()
@@ -108,7 +109,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): H
     memoryReserveMib: given.CITB_MEMORY_RESERVE_MIB,
     memoryOversubscription: given.CITB_MEMORY_OVERSUBSCRIPTION,
     diskReserveMib: given.CITB_DISK_RESERVE_MIB,
-    startDeadlineMs: given.CITB_START_DEADLINE_S * 1000,
+    startDeadlineMs: given.CITB_START_DEADLINE_S === undefined ? undefined : given.CITB_START_DEADLINE_S * 1000,
     autoCreate: given.CITB_AUTO_CREATE,
     corsOrigins: given.CITB_CORS_ORIGINS,
     logLevel: given.CITB_LOG_LEVEL,

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -30,7 +30,10 @@ export function takeDataFolder(path: string): DataFolder {
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const pidFile = join(path, 'host.pid');
   const announcement = join(path, 'host.json');
-  const lock = new DatabaseSync(join(path, 'host.lock'), { timeout: 0 });
+  const lockFile = join(path, 'host.lock');
+  // Not for others: who can read it could hold the lock.
+  closeSync(openSync(lockFile, 'a', 0o600));
+  const lock = new DatabaseSync(lockFile, { timeout: 0 });
   try {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {

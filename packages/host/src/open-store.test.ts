@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,6 +7,12 @@ import { openStore } from './open-store.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'citb-store-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('nobody else on the machine can read the database', () => {
+  const store = openStore(folder);
+  for (const name of readdirSync(folder)) assert.equal(statSync(join(folder, name)).mode & 0o077, 0, name);
+  store.close();
+});
 
 test('a lost or damaged database is told in words, and nothing is changed', () => {
   openStore(folder).close();

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { boxesFolder } from './boxes/names.ts';
 import { Store } from './store.ts';
@@ -25,6 +25,9 @@ export function openStore(dataDir: string): Store {
       `The database ${path} is missing, but ${boxes} holds the disks of boxes. Restore the database from a backup; or, to give up the boxes, remove that folder.`,
     );
   try {
+    // Made here and not by SQLite, which would let everybody read it; its -wal and -shm files take over the mode.
+    closeSync(openSync(path, 'a', 0o600));
+    chmodSync(path, 0o600);
     return new Store(path);
   } catch (error) {
     throw new StoreUnusable(

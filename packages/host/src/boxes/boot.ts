@@ -5,7 +5,7 @@ import type { VmSpec } from '../vmm/vmm.ts';
 import type { LiveBox } from './access.ts';
 import { handOver } from './hand-over.ts';
 import { loadImage } from './image.ts';
-import { boxPaths, newRunId } from './names.ts';
+import { boxesFolder, boxPaths, newRunId } from './names.ts';
 import type { BoxParts } from './parts.ts';
 import type { BoxRow } from './rows.ts';
 import { withConsole } from './console-end.ts';
@@ -25,7 +25,9 @@ export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
   const image = await loadImage(parts, row.runtime, row.id);
   signal.throwIfAborted();
   const paths = boxPaths(settings.dataDir, row.id);
-  mkdirSync(paths.folder, { recursive: true });
+  // Passing through only: the VMM driver lets the box's own user in.
+  mkdirSync(boxesFolder(settings.dataDir), { recursive: true, mode: 0o711 });
+  mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
   await disks.create(paths.disk, row.diskMib, signal);
 
   using booting = new DisposableStack();

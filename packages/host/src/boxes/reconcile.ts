@@ -77,7 +77,7 @@ async function reapStrays(parts: BoxParts, cleaned: Cleaned): Promise<void> {
 async function removeStrayFolders({ rows, settings }: BoxParts, cleaned: Cleaned): Promise<void> {
   const folder = boxesFolder(settings.dataDir);
   const trash = join(settings.dataDir, 'trash');
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true, mode: 0o711 });
   for (const name of await readdir(folder)) {
     if (rows.all().some((row) => folderName(row.id) === name)) continue;
     mkdirSync(trash, { recursive: true });
