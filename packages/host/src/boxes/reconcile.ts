@@ -31,6 +31,7 @@ export async function reconcile(parts: BoxParts): Promise<MaintenanceReport> {
   }
   await reapStrays(parts, cleaned);
   await removeStrayFolders(parts, cleaned);
+  cleaned.cgroups.push(...(await parts.vmm.sweep()));
   parts.idempotency.prune();
   return { status: 'ok', cleaned };
 }

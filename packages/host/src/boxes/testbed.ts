@@ -128,6 +128,7 @@ export class Testbed implements Disposable {
         return this.machines.get(record.runId)?.vm(step);
       },
       list: async () => [...this.machines.values()].map((machine) => machine.record),
+      sweep: async () => [],
       reap: async (record) => {
         await step('reap');
         this.machines.get(record.runId)?.end({ code: undefined, signal: 'SIGKILL', expected: true });

@@ -31,6 +31,9 @@ export interface Vmm {
 
   /** Ends a VMM process found by {@link list}, with all it left (sockets, cgroup). Does nothing when the record no longer names a living process. */
   reap(record: VmRecord): Promise<void>;
+
+  /** Removes the control groups of VMs that are gone, seen empty for a while. Returns their names. Called every minute. */
+  sweep(): Promise<readonly string[]>;
 }
 
 export interface Vm {

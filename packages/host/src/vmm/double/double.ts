@@ -39,6 +39,7 @@ export function createDouble({ program = new URL('health.ts', import.meta.url).h
     restore: async (spec, snapshot, signal) => start(program, spec, await readMemory(spec, snapshot), signal),
     adopt,
     list,
+    sweep: async () => [],
     reap: async (record) => {
       if (!isAlive(record)) return;
       signalProcess(record, 'SIGKILL');

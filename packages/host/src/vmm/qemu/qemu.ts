@@ -1,5 +1,6 @@
 import type { Logger } from '@citb/daemon';
 import { resolve, sep } from 'node:path';
+import { CgroupSweep } from '../cgroup-sweep.ts';
 import { commandLines, isAlive, signalProcess, waitGone } from '../process.ts';
 import { killMs } from '../process-vm.ts';
 import { VmmError } from '../vmm-error.ts';
@@ -26,6 +27,7 @@ export function createQemu(options: QemuOptions): Vmm {
 class Qemu implements Vmm {
   readonly name = 'qemu';
   readonly #options: QemuOptions;
+  readonly #sweep = new CgroupSweep();
   #probe: Promise<Probe> | undefined;
 
   constructor(options: QemuOptions) {
@@ -66,6 +68,11 @@ class Qemu implements Vmm {
     signalProcess(record, 'SIGKILL');
     await waitGone(record, killMs);
     await removeLeftovers((await this.#facts()).isolation.cgroups, record);
+  }
+
+  async sweep(): Promise<readonly string[]> {
+    const { facts } = await this.#probed();
+    return facts === undefined ? [] : this.#sweep.sweep(facts.isolation.cgroups.kind);
   }
 
   async #facts(signal?: AbortSignal) {
