@@ -9,19 +9,22 @@ import { limits } from './limits.ts';
 export const workspacePath = z
   .string()
   .min(1)
-  .transform((value, context) => {
-    const parts = value.split('/').filter((part, index, all) => part !== '.' && !(part === '' && index === all.length - 1 && index > 0));
-    const bad = badPart(value, parts);
-    if (bad !== undefined) {
-      context.addIssue({ code: 'custom', message: bad, params: { code: 'invalid_path' } });
-      return z.NEVER;
-    }
-    return parts.join('/');
-  })
+  .transform((value, context) => cleanPath(value, context))
   .meta({ description: 'Path relative to /workspace, for example "src/main.py".', example: 'src/main.py' });
 
 /** Like {@link workspacePath}, and empty, `.` or `/` for the workspace itself. */
-export const workspaceFolder = z.union([z.enum(['', '.', '/']).transform(() => ''), workspacePath]);
+export const workspaceFolder = z
+  .string()
+  .transform((value, context) => (value === '' || value === '.' || value === '/' ? '' : cleanPath(value, context)))
+  .meta({ description: 'Folder relative to /workspace; empty for the workspace itself.', example: 'src' });
+
+function cleanPath(value: string, context: z.RefinementCtx): string {
+  const parts = value.split('/').filter((part, index, all) => part !== '.' && !(part === '' && index === all.length - 1 && index > 0));
+  const bad = badPart(value, parts);
+  if (bad === undefined) return parts.join('/');
+  context.addIssue({ code: 'custom', message: bad, params: { code: 'invalid_path' } });
+  return z.NEVER;
+}
 
 function badPart(value: string, parts: readonly string[]): string | undefined {
   if (value.startsWith('/')) return 'an absolute path leads out of the workspace';

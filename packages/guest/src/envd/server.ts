@@ -69,7 +69,8 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
         server.once('error', reject);
         server.listen(port, host, resolve);
       });
-      void pipes.prepare().catch((error: unknown) => log.warn({ err: error }, 'no pipes for processes'));
+      // Not at once: in an emulated guest it would hold up the first answer.
+      setTimeout(() => void pipes.prepare().catch((error: unknown) => log.warn({ err: error }, 'no pipes for processes')), 250).unref();
       const address = server.address();
       return typeof address === 'object' && address !== null ? address.port : port;
     },

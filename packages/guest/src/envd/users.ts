@@ -56,8 +56,10 @@ export async function readSmall(path: string, limit = fileLimit): Promise<string
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => undefined);
   if (file === undefined) return '';
   try {
-    if (!(await file.stat()).isFile()) return '';
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(limit), 0, limit, 0);
+    const stats = await file.stat();
+    if (!stats.isFile()) return '';
+    const length = Math.min(stats.size, limit);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
     return buffer.toString('utf8', 0, bytesRead);
   } finally {
     await file.close();

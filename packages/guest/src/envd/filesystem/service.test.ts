@@ -42,6 +42,12 @@ test('folders are made, listed to a depth, moved and removed', async (t) => {
 
   assert.equal((await files.move({ source: 'a/b/f', destination: 'c/g' })).entry?.path, join(home, 'c/g'));
   assert.equal(await codeOf(files.move({ source: 'a/b/f', destination: 'x' })), 'NotFound');
+  if (existsSync('/dev/shm')) {
+    const elsewhere = `/dev/shm/citb-envd-test-${process.pid}`;
+    await files.move({ source: 'c', destination: elsewhere });
+    assert.equal(existsSync(join(elsewhere, 'g')), true, 'to another file system');
+    await files.remove({ path: elsewhere });
+  }
   assert.equal((await files.stat({ path: '/' })).entry?.type, FileType.DIRECTORY);
   assert.equal(await codeOf(files.stat({ path: 'none' })), 'NotFound');
   await files.remove({ path: 'a' });

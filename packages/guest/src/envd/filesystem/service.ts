@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { posix } from 'node:path';
+import { promisify } from 'node:util';
 import { ApiError, type FileChange } from '@citb/api';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { EventType, type Filesystem, type FilesystemEventSchema } from '@citb/api/gen/filesystem_pb.js';
@@ -37,7 +39,11 @@ export function filesystemService(envd: Envd, watchers: Watchers): ServiceImpl<t
     async move({ source, destination }, context) {
       const from = await find(envd, source, context);
       const to = await find(envd, destination, context);
-      return { entry: await entryInfo(await from.tree.move(from.inTree, to.inTree, { overwrite: true }), envd.users) };
+      await from.tree.move(from.inTree, to.inTree, { overwrite: true }).catch(async (error: unknown) => {
+        if (!isCode(error, 'not_supported')) throw error;
+        await moveByCopy(from.path, to.path);
+      });
+      return { entry: await entryInfo(await to.tree.stat(to.inTree), envd.users) };
     },
 
     async listDir({ path, depth }, context) {
@@ -91,6 +97,13 @@ export function filesystemService(envd: Envd, watchers: Watchers): ServiceImpl<t
       return {};
     },
   };
+}
+
+/** Between file systems, and for folders of the image (overlayfs), a rename is refused; mv(1) copies then. */
+async function moveByCopy(from: string, to: string): Promise<void> {
+  await promisify(execFile)('mv', ['-f', '-T', '--', from, to]).catch((error: unknown) => {
+    throw new ConnectError('the move between file systems failed', Code.Internal, undefined, undefined, error);
+  });
 }
 
 interface Place {

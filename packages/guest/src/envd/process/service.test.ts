@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
@@ -185,6 +186,18 @@ test('a reader that is slow holds the process, and gets everything', { timeout: 
   await sleep(500);
   const rest = await collect({ [Symbol.asyncIterator]: () => stream });
   assert.equal(rest.bytes, total + 5);
+});
+
+test('a flood that nobody reads holds the process, and it goes on when the caller leaves', { timeout: 60_000 }, async (t) => {
+  const bed = await testbed(t);
+  const left = new AbortController();
+  const command = { cmd: 'sh', args: ['-c', 'head -c 30000000 /dev/zero; touch flooded'] };
+  const stream = bed.processes.start({ process: command, stdin: false }, { signal: left.signal })[Symbol.asyncIterator]();
+  await stream.next();
+  await sleep(300);
+  assert.equal(existsSync(join(bed.workspace, 'flooded')), false);
+  left.abort();
+  await until(() => existsSync(join(bed.workspace, 'flooded')));
 });
 
 test('a thousand small writes are gathered, and the last MiB is kept', async (t) => {

@@ -67,8 +67,6 @@ test('errors come in the form of E2B', async (t) => {
 test('a signed URL opens its file without the token, and nothing else', async (t) => {
   const { url, home } = await testbed(t);
   writeFileSync(join(home, 'f'), 'signed');
-  const sign = (...parts: readonly string[]): string =>
-    `v1_${createHash('sha256').update(parts.join(':')).digest('base64').replace(/=+$/, '')}`;
   const get = (query: Record<string, string>): Promise<Response> => fetch(`${url}/files?${new URLSearchParams(query).toString()}`);
   assert.equal(await (await get({ path: 'f', signature: sign('f', 'read', '', token) })).text(), 'signed');
   const soon = String(Math.floor(Date.now() / 1000) + 60);
@@ -91,3 +89,7 @@ test('files are composed into one', async (t) => {
   assert.equal(readFileSync(join(home, 'whole'), 'utf8'), '123');
   assert.equal((await request('/files?path=1')).status, 404);
 });
+
+function sign(...parts: readonly string[]): string {
+  return `v1_${createHash('sha256').update(parts.join(':')).digest('base64').replace(/=+$/, '')}`;
+}

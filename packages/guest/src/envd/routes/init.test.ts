@@ -40,7 +40,8 @@ test('of many first calls at once one takes the box', async (t) => {
   const { url } = await testbed(t, { initialised: false });
   const tokens = Array.from({ length: 8 }, (_, index) => `token-${index}-${'x'.repeat(32)}`);
   const statuses = await Promise.all(tokens.map(async (accessToken) => (await initialise(url, { accessToken })).status));
-  assert.deepEqual(statuses.toSorted(), [204, 401, 401, 401, 401, 401, 401, 401]);
+  assert.equal(statuses.filter((status) => status === 204).length, 1);
+  assert.equal(statuses.filter((status) => status === 401).length, 7);
   const winner = tokens[statuses.indexOf(204)] ?? '';
   assert.equal((await fetch(`${url}/envs`, { headers: { 'X-Access-Token': winner } })).status, 200);
 });
