@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,8 +37,9 @@ export async function testbed(t: TestContext, options: { initialised?: boolean }
   await chmod(base, 0o755);
   const [workspace, runFolder, home] = [join(base, 'workspace'), join(base, 'run'), join(base, 'home')];
   for (const folder of [workspace, home]) mkdirSync(folder);
-  const passwd = join(base, 'passwd');
   const { uid, gid } = isRoot ? { uid: 1000, gid: 1000 } : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  if (isRoot) for (const folder of [workspace, home]) chownSync(folder, uid, gid);
+  const passwd = join(base, 'passwd');
   writeFileSync(passwd, `root:x:0:0:root:/root:/bin/sh\nuser:x:${uid}:${gid}::${home}:/bin/sh\n`);
   const envd = await createEnvd({
     workspace,
