@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+import { expendable } from './expendable.ts';
 import type { Pipe, Pipes } from './pipes.ts';
 import type { Command, Program, ProgramEvents } from './program.ts';
 
@@ -66,13 +67,14 @@ async function spawnOn(pipes: Pipes, command: Command, input: boolean): Promise<
   };
   const stdout = await pipe();
   const stderr = await pipe();
-  const child = spawn(command.program, command.args, {
+  const options: SpawnOptions = {
     cwd: command.cwd,
     env: command.env,
     detached: true,
     stdio: [input ? 'pipe' : 'ignore', stdout.write, stderr.write],
     ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
-  });
+  };
+  const child = expendable(() => spawn(command.program, command.args, options));
   await once(child, 'spawn');
   ours.move();
   return {

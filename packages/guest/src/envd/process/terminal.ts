@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import type { IPty } from '@lydell/node-pty';
+import { expendable } from './expendable.ts';
 import type { Command, End, Program, ProgramEvents } from './program.ts';
 
 /** Signals by number: node-pty tells the number. */
@@ -18,14 +19,15 @@ export interface Size {
 export async function startTerminal(command: Command, size: Size, events: ProgramEvents): Promise<Program> {
   const { spawn } = await import('@lydell/node-pty');
   const { user } = command;
-  const pty = spawn(command.program, [...command.args], {
+  const options = {
     name: 'xterm-256color',
     cwd: command.cwd,
     env: command.env,
     ...size,
     encoding: null,
     ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
-  });
+  };
+  const pty = expendable(() => spawn(command.program, [...command.args], options));
   pty.onData((data: string | Buffer) => events.output('pty', Buffer.from(data)));
   pty.onExit(({ exitCode, signal }) => events.ended(endOf(exitCode, signal)));
   return {
