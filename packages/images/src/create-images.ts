@@ -12,9 +12,9 @@ import { type Artifact, ArtifactStore } from './store.ts';
 
 /**
  * - `no_timer_check`: the kernel counts timer ticks at its start; on a busy host some are late, which it takes for broken hardware.
- * - `reboot=t panic=-1`: a dead kernel ends the VMM. `pci=off`: there is none. `random.trust_cpu`: a box has no other early entropy.
+ * - `reboot=t panic=-1`: a dead kernel ends the VMM. `random.trust_cpu`: a box has no other early entropy.
  */
-const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 pci=off no_timer_check random.trust_cpu=on';
+const cmdline = 'console=ttyS0 quiet reboot=t panic=-1 no_timer_check random.trust_cpu=on';
 
 export interface ImagesOptions {
   /** Images live in `<dataDir>/images`. */
