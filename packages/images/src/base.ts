@@ -18,6 +18,12 @@ const bootstrap = [
   '--dpkgopt=path-include=/usr/share/doc/*/copyright',
 ];
 
+/**
+ * For root: mmdebstrap mounts /proc, /sys and /dev in its folder, and killed at the wrong moment leaves them mounted on the
+ * host, where whoever cleans the folder would delete through them. In namespaces of its own they end with it, and so do its children.
+ */
+const alone = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
 /** Content address of what every runtime stands on: `images/base` on a bootstrapped Debian. */
 export async function baseKey(repoRoot: string): Promise<string> {
   return keyOf('base', release, bootstrap, await folderRecipe(join(repoRoot, 'images/base')));
@@ -45,7 +51,7 @@ async function bootstrapDebian(folder: string): Promise<void> {
   const settings = join(folder, 'apt.conf');
   await writeFile(list, `${sources.join('\n')}\n`);
   await writeFile(settings, await aptNetworkSettings());
-  await run('A minimal Debian could not be installed', 'mmdebstrap', [
+  const args = [
     ...bootstrap,
     `--aptopt=${settings}`,
     // Settings of this machine's network are for the bootstrap only.
@@ -53,5 +59,9 @@ async function bootstrapDebian(folder: string): Promise<void> {
     release,
     join(folder, 'debian.tar'),
     ...(sources.length > 0 ? [list] : []),
-  ]);
+  ];
+  const what = 'A minimal Debian could not be installed';
+  // A normal user's bootstrap has namespaces of its own.
+  if (process.getuid?.() !== 0) await run(what, 'mmdebstrap', args);
+  else await run(what, 'unshare', [...alone, 'mmdebstrap', ...args], { env: { TMPDIR: folder } });
 }

@@ -15,7 +15,7 @@ export interface CommandOptions {
 }
 
 /**
- * Runs a build step and answers its stdout and stderr, trimmed. The program gets SIGTERM when this process dies, also by
+ * Runs a build step and answers its stdout and stderr, trimmed. The program is killed when this process dies, also by
  * SIGKILL: an orphaned build would write into a folder that the next one cleans.
  * @param what what is being done, for the error: "The Debian base could not be built"
  * @throws ImageError
@@ -23,7 +23,7 @@ export interface CommandOptions {
 export async function run(what: string, program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   const lines: string[] = [];
   try {
-    const running = x('setpriv', ['--pdeathsig', 'TERM', '--', program, ...args], {
+    const running = x('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
       nodeOptions: { ...(options.cwd === undefined ? {} : { cwd: options.cwd }), env: { LC_ALL: 'C.UTF-8', ...options.env } },
       throwOnError: true,
     });

@@ -2,6 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { baseKey, baseTag } from './base.ts';
 import { asBuilder } from './builder.ts';
+import { requireSpace } from './disk-space.ts';
 import { buildGuest, guestKey } from './guest-image.ts';
 import { ImageError } from './image-error.ts';
 import type { BootImage, ImageManifest, Images, Progress } from './images.ts';
@@ -98,6 +99,9 @@ class LocalImages implements Images {
     if (ready !== undefined) return ready;
     return await asBuilder({ root, repoRoot: this.#repoRoot, progress }, async (builder) => {
       // Whoever held the lock before may have built them.
+      const built = await this.#find(plan, root);
+      if (built !== undefined) return built;
+      await requireSpace(root);
       const guest = (await builder.store.find(plan.guestName)) ?? (await buildGuest(builder, plan.guestKey, plan.base));
       const drive = (await builder.store.find(plan.rootName)) ?? (await buildRuntime(builder, runtime, plan.rootKey, plan.base));
       return bootImage(plan, guest, drive);

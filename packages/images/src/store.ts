@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { run } from './command.ts';
 import { digestOf } from './recipe.ts';
 
 /** What was published: lies as `artifact.json` in its folder, which is there completely or not at all. */
@@ -66,7 +67,8 @@ export class ArtifactStore {
 
   /** Removes what interrupted builds left. Only under the build lock. */
   async clean(): Promise<void> {
-    await rm(this.#temporary, { recursive: true, force: true });
+    // Not node's rm, which would follow into whatever is mounted below.
+    await run('What an interrupted build left cannot be removed', 'rm', ['-rf', '--one-file-system', this.#temporary]);
   }
 
   /** Removes every artifact that `keep` does not want; answers their names. Only under the build lock. */
