@@ -20,12 +20,14 @@ export interface DockerfileBuild {
 /** buildah with a storage of its own in the data directory; no daemon, no configuration of the machine. */
 export class Buildah {
   readonly #folder: string;
+  readonly #temporary: string;
   readonly #asRoot = process.getuid?.() === 0;
   #driver: string | undefined;
 
-  /** @param root the images folder of a data directory */
-  constructor(root: string) {
+  /** @param temporary for its temporary files, which a killed one leaves; exists */
+  constructor(root: string, temporary: string) {
     this.#folder = join(root, 'buildah');
+    this.#temporary = temporary;
   }
 
   async exists(image: string): Promise<boolean> {
@@ -48,7 +50,12 @@ export class Buildah {
     try {
       // A normal user sees mounts only inside the user namespace, so mount and script share one.
       const text = `set -eu\nROOT=$($BUILDAH mount "$CONTAINER")\nexport ROOT\n${script}`;
-      const variables = { ...env, BUILDAH: ['buildah', ...(await this.#storage())].join(' '), CONTAINER: container };
+      const variables = {
+        ...env,
+        TMPDIR: this.#temporary,
+        BUILDAH: ['buildah', ...(await this.#storage())].join(' '),
+        CONTAINER: container,
+      };
       await (this.#asRoot
         ? run(what, 'sh', ['-c', text], { env: variables })
         : run(what, 'buildah', [...(await this.#storage()), 'unshare', 'sh', '-c', text], { env: variables }));
@@ -72,7 +79,10 @@ export class Buildah {
   }
 
   async #run(what: string, args: readonly string[], onLine?: (line: string) => void): Promise<string> {
-    return await run(what, 'buildah', [...(await this.#storage()), ...args], onLine === undefined ? {} : { onLine });
+    return await run(what, 'buildah', [...(await this.#storage()), ...args], {
+      env: { TMPDIR: this.#temporary },
+      ...(onLine === undefined ? {} : { onLine }),
+    });
   }
 
   async #storage(): Promise<readonly string[]> {

@@ -26,7 +26,7 @@ export async function asBuilder<T>(
   await using held = new AsyncDisposableStack();
   held.use(await buildLock(join(root, 'build.lock'), () => progress('Waiting for another process that builds images ...')));
   const store = new ArtifactStore(root);
-  const buildah = new Buildah(root);
+  const buildah = new Buildah(root, store.temporary);
   await store.clean();
   await buildah.clean();
   try {

@@ -15,9 +15,12 @@ export async function requireSpace(root: string): Promise<void> {
   const free = bavail * bsize;
   const wanted = begun ? needed.further : needed.first;
   if (free >= wanted) return;
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
   throw new ImageError(
     `Building images needs about ${gigabytes(wanted)}, ${root} has ${gigabytes(free)} free.`,
     'Free some space, or set CITB_DATA_DIR to a folder on a larger disk, then try again.',
   );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

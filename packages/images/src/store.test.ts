@@ -43,7 +43,7 @@ test('an interrupted build is not found, and the next one cleans it', async () =
   await writeFile(join(await artifacts.workspace(), 'root.img'), 'half');
   assert.equal(await artifacts.find('root-bash-1'), undefined);
   await artifacts.clean();
-  assert.deepEqual(await readdir(root), []);
+  assert.deepEqual(await readdir(join(root, 'tmp')), []);
 });
 
 test('pruning leaves what is wanted', async () => {

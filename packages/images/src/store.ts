@@ -23,12 +23,13 @@ export interface Artifact {
  */
 export class ArtifactStore {
   readonly #folder: string;
-  readonly #temporary: string;
+  /** For what is being built; emptied by {@link clean}. */
+  readonly temporary: string;
 
   /** @param root the images folder of a data directory */
   constructor(root: string) {
     this.#folder = join(root, 'artifacts');
-    this.#temporary = join(root, 'tmp');
+    this.temporary = join(root, 'tmp');
   }
 
   async find(name: string): Promise<Artifact | undefined> {
@@ -44,8 +45,8 @@ export class ArtifactStore {
 
   /** A new empty folder, removed by the next {@link clean} when its owner did not come to that. */
   async workspace(): Promise<string> {
-    await mkdir(this.#temporary, { recursive: true });
-    return await mkdtemp(join(this.#temporary, 'build-'));
+    await mkdir(this.temporary, { recursive: true });
+    return await mkdtemp(join(this.temporary, 'build-'));
   }
 
   /** Makes the files of a folder (a {@link workspace}) an artifact, readable for every user of the machine. */
@@ -68,7 +69,8 @@ export class ArtifactStore {
   /** Removes what interrupted builds left. Only under the build lock. */
   async clean(): Promise<void> {
     // Not node's rm, which would follow into whatever is mounted below.
-    await run('What an interrupted build left cannot be removed', 'rm', ['-rf', '--one-file-system', this.#temporary]);
+    await run('What an interrupted build left cannot be removed', 'rm', ['-rf', '--one-file-system', this.temporary]);
+    await mkdir(this.temporary, { recursive: true });
   }
 
   /** Removes every artifact that `keep` does not want; answers their names. Only under the build lock. */
