@@ -46,9 +46,12 @@ vmmContract('QEMU', async () => {
     },
     bootAndDie: `
       import { createQemu } from '@citb/host/vmm/qemu/qemu.ts';
+      import { readConsole } from '@citb/host/vmm/console.ts';
       import { createLog } from '@citb/daemon';
       const options = ${JSON.stringify(options)};
-      const vm = await createQemu({ ...options, log: createLog('test', 'silent') }).boot(JSON.parse(process.argv.at(-1)));
+      const spec = JSON.parse(process.argv.at(-1));
+      const vm = await createQemu({ ...options, log: createLog('test', 'silent') }).boot(spec);
+      while (!(await readConsole(spec.folder)).includes('up')) await new Promise((resolve) => setTimeout(resolve, 50));
       process.stdout.write(JSON.stringify(vm.record), () => process.kill(process.pid, 'SIGKILL'));`,
   };
 });

@@ -41,6 +41,8 @@ export function watchExit(process: ProcessIdentity, child?: ChildProcess): ExitW
     },
     expect: () => {
       expected = true;
+      // Whoever asks for the end waits for it: the event must still come when nothing else keeps this process.
+      child?.ref();
     },
     check,
   };

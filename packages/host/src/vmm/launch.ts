@@ -45,7 +45,9 @@ export async function launch(
       const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
       throw new VmmError(error.code === 'ENOENT' ? notInstalled(program) : `${program} does not start: ${error.message}`);
     }
-    await cgroup.add(child.pid);
+    await cgroup.add(child.pid).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ESRCH') throw error;
+    });
     const identity = identify(child.pid);
     if (identity === undefined) throw new VmmError(await lastWords(logPath));
     return { child, identity };

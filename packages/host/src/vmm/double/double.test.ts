@@ -31,7 +31,10 @@ vmmContract('the double', async () => {
     },
     bootAndDie: `
       import { createDouble } from ${JSON.stringify(new URL('double.ts', import.meta.url).href)};
-      const vm = await createDouble({ program: ${JSON.stringify(program)} }).boot(JSON.parse(process.argv.at(-1)));
+      import { readConsole } from ${JSON.stringify(new URL('../console.ts', import.meta.url).href)};
+      const spec = JSON.parse(process.argv.at(-1));
+      const vm = await createDouble({ program: ${JSON.stringify(program)} }).boot(spec);
+      while (!(await readConsole(spec.folder)).includes('up')) await new Promise((resolve) => setTimeout(resolve, 50));
       process.stdout.write(JSON.stringify(vm.record), () => process.kill(process.pid, 'SIGKILL'));`,
   };
 });

@@ -27,6 +27,7 @@ export function serve(guest: DoubleGuest): void {
       return '';
     },
   };
+  guest.print('up\n');
   for (const port of guest.ports) {
     guest.listen(port, (socket) => {
       createInterface(socket).once('line', (line) => {

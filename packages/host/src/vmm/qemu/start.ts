@@ -36,13 +36,13 @@ export interface QemuFacts {
  */
 export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot | undefined, signal?: AbortSignal): Promise<QemuVm> {
   signal?.throwIfAborted();
+  const files = vmFiles(spec.folder);
   const key = await snapshotKey(spec, facts.version, facts.accelerator);
   if (snapshot !== undefined) await checkSnapshot(snapshot, key);
   await checkFiles(spec);
 
   await using stack = new AsyncDisposableStack();
   const { cgroups } = facts.isolation;
-  const files = vmFiles(spec.folder);
   const uid = boxUid(facts.isolation, spec);
   stack.defer(() => removeLeftovers(cgroups, spec));
   await prepareFolder(spec, uid);
