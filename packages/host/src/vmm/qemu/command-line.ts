@@ -29,8 +29,9 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
     // memfd, shared: docs/decisions/002-guest-memory.md.
     ['-object', `memory-backend-memfd,id=ram,size=${machine.memoryMib}M,share=on`],
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-S'],
-    // `spawn` has to stay allowed: user networking starts one socat for each connection to the broker.
-    ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny'],
+    // `spawn` has to stay allowed: user networking starts one socat for each connection to the broker. `elevateprivileges` too: it
+    // calls setsid before, which that forbids, silently. The filter brings no_new_privs, so there is nothing to elevate to.
+    ['-sandbox', 'on,obsolete=deny,resourcecontrol=deny'],
     ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', cmdline],
     ...spec.drives.map(driveArguments),
     ['-netdev', networkOption(spec), '-device', `${x86_64.devices.network},netdev=net`],
