@@ -54,9 +54,9 @@ export async function prepareLineMachines(): Promise<LineMachines> {
   };
 }
 
-/** What a shell command says in a line guest that is up. */
+/** What a shell command says in a line guest. @throws while the guest does not answer yet */
 export async function shell(vm: Vm, command: string): Promise<string> {
-  const stream = await vm.dial(contractPort, AbortSignal.timeout(60_000));
+  const stream = await vm.dial(contractPort);
   stream.write(`sh ${command}\n`);
   return Buffer.concat(await Array.fromAsync(stream as AsyncIterable<Buffer>)).toString();
 }
