@@ -78,7 +78,7 @@ export class Daemon implements AsyncDisposable {
         (text) => JSON.parse(text) as { url: string; pid: number },
         () => undefined,
       );
-      if (found?.pid !== child.pid) return false;
+      if (found === undefined || found.pid !== child.pid) return false;
       this.url = found.url;
       return await fetch(`${this.url}/health`).then(
         (response) => response.status === 200,
@@ -165,8 +165,8 @@ export async function* lines<T>(response: Response): AsyncGenerator<T> {
     rest = parts.pop() ?? '';
     for (const line of parts) {
       if (line.trim() === '') continue;
-      const value = JSON.parse(line) as T & { type?: string };
-      if (value.type !== 'heartbeat') yield value;
+      const value = JSON.parse(line) as T;
+      if ((value as { type?: string }).type !== 'heartbeat') yield value;
     }
   }
   if (rest.trim() !== '') yield JSON.parse(rest) as T;

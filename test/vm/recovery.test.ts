@@ -90,12 +90,12 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
     const id = (await daemon.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes')).boxes[0]?.id ?? '';
     const response = await daemon.call('POST', '/claude_in_the_box', {
       user_id: 'ada',
-      task: '[[scenario:bash command="sleep 7777"]] Wait',
+      task: '[[scenario:bash command="tail -s 7777 -f /dev/null"]] Wait',
       files: {},
     });
     const sleeping = async (): Promise<boolean> =>
       (await daemon.json<{ processes: { command: string }[] }>('GET', '/list_processes?user_id=ada')).processes.some((entry) =>
-        /^sleep 7777/.test(entry.command),
+        entry.command.includes('7777'),
       );
     await until('the command of the agent runs', sleeping);
     const killed = await daemon.call('POST', `/v1/boxes/${id}/exec`, { command: 'sudo pkill -9 -f /opt/citb/agent' });
