@@ -74,12 +74,12 @@ export class Daemon implements AsyncDisposable {
     const address = join(this.dataDir, 'host.json');
     await until('the daemon answers /health with 200', async () => {
       if (child.exitCode !== null) throw new Error(`the daemon exited with ${child.exitCode}:\n${this.#log.slice(-4000)}`);
-      const found = await readFile(address, 'utf8').then(
-        (text) => JSON.parse(text) as { url: string; pid: number },
+      const announced = await readFile(address, 'utf8').then(
+        (json) => JSON.parse(json) as { url: string; pid: number },
         () => undefined,
       );
-      if (found === undefined || found.pid !== child.pid) return false;
-      this.url = found.url;
+      if (announced === undefined || announced.pid !== child.pid) return false;
+      this.url = announced.url;
       return await fetch(`${this.url}/health`).then(
         (response) => response.status === 200,
         () => false,
@@ -117,11 +117,11 @@ export class Daemon implements AsyncDisposable {
   }
 
   /** A call that must succeed, as JSON. */
-  async json<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.call(method, path, body);
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return JSON.parse(text) as T;
+  async json<T>(method: string, path: string, sent?: unknown): Promise<T> {
+    const response = await this.call(method, path, sent);
+    const body = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${body}`);
+    return JSON.parse(body) as T;
   }
 
   async create(

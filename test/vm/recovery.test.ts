@@ -14,8 +14,8 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
   });
 
   test('a daemon killed with -9 in the middle of a task finds its box again and the stream goes on by `after`', async () => {
-    const before = await daemon.json<{ boxes: { pid: number; id: string }[] }>('GET', '/status');
-    const box = before.boxes[0];
+    const first = await daemon.json<{ boxes: { pid: number; id: string }[] }>('GET', '/status');
+    const box = first.boxes[0];
     assert.ok(box);
     const response = await daemon.call('POST', '/claude_in_the_box', {
       user_id: 'ada',
@@ -47,8 +47,8 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
       .map((event) => event.content)
       .join('');
     assert.equal(deltas, text(all), 'every delta arrived once');
-    const after = await daemon.json<{ boxes: { pid: number }[] }>('GET', '/status');
-    assert.equal(after.boxes[0]?.pid, box.pid, 'the same machine went on running');
+    const found = await daemon.json<{ boxes: { pid: number }[] }>('GET', '/status');
+    assert.equal(found.boxes[0]?.pid, box.pid, 'the same machine went on running');
     const replay: TaskEvent[] = [];
     for await (const event of lines<TaskEvent>(await daemon.call('GET', `/v1/boxes/${box.id}/tasks/${taskId}/events`))) replay.push(event);
     assert.deepEqual(replay, all, 'a finished task can be replayed');
