@@ -19,7 +19,7 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
     assert.ok(box);
     const response = await daemon.call('POST', '/claude_in_the_box', {
       user_id: 'ada',
-      task: '[[scenario:deltas count=40 ms=250]] Tell a long story',
+      task: '[[scenario:long words=40 ms=250]] Tell a long story',
       files: {},
     });
     const taskId = response.headers.get('x-task-id') ?? '';
@@ -70,7 +70,7 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
     const { pid } = await daemon.create('ada');
     const response = await daemon.call('POST', '/claude_in_the_box', {
       user_id: 'ada',
-      task: '[[scenario:deltas count=400 ms=250]] A very long story',
+      task: '[[scenario:long words=400 ms=250]] A very long story',
       files: {},
     });
     const events: TaskEvent[] = [];

@@ -10,7 +10,6 @@ export interface HostConfig {
   readonly dataDir: string;
   /** Undefined: the daemon makes one in the data directory. */
   readonly apiKey: string | undefined;
-  readonly vmm: 'qemu';
   /** The Anthropic key of boxes that brought none of their own. */
   readonly modelKey: string | undefined;
   readonly anthropicBaseUrl: string;
@@ -57,7 +56,10 @@ const environment = z.object({
     .default('127.0.0.1'),
   CITB_PORT: whole(0, 65_535).default(8080),
   CITB_API_KEY: z.string().min(shortestKey, `must have at least ${shortestKey} characters; \`openssl rand -hex 24\` makes one`).optional(),
-  CITB_VMM: z.enum(['qemu'], 'must be qemu').default('qemu'),
+  CITB_VMM: z
+    .enum(['auto', 'qemu', 'firecracker'], 'must be auto, qemu or firecracker')
+    .refine((value) => value !== 'firecracker', 'cannot be firecracker yet: this version has the QEMU driver only')
+    .default('auto'),
   ANTHROPIC_API_KEY: z.string().optional(),
   CITB_ANTHROPIC_BASE_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).default('https://api.anthropic.com'),
   CITB_MODEL: z.string().max(200, 'must be the name of a model').default('claude-opus-5-5'),
@@ -100,7 +102,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): H
     port: given.CITB_PORT,
     dataDir,
     apiKey: given.CITB_API_KEY,
-    vmm: given.CITB_VMM,
     modelKey: given.ANTHROPIC_API_KEY,
     anthropicBaseUrl: given.CITB_ANTHROPIC_BASE_URL,
     model: given.CITB_MODEL,

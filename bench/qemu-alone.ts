@@ -1,0 +1,45 @@
+import { once } from 'node:events';
+import { spawn } from 'node:child_process';
+import { createImages, defaultDataDir } from '@citb/images';
+import { percentile, timed } from './measure.ts';
+
+/** Median time of three machines that only boot the kernel and the initramfs, say so, and end; ms. What no product can be faster than. */
+export async function bootAlone(): Promise<number> {
+  const image = await createImages({ dataDir: defaultDataDir(process.env), repoRoot: new URL('../', import.meta.url).pathname }).get(
+    'bash',
+    console.log,
+  );
+  const samples: number[] = [];
+  for (let round = 0; round < 3; round++)
+    samples.push((await timed(() => boot(image.kernel, image.initrd, `${image.cmdline} citb.probe`))).ms);
+  return percentile(samples, 0.5);
+}
+
+async function boot(kernel: string, initrd: string, cmdline: string): Promise<void> {
+  const machine = [
+    '-M',
+    'microvm,acpi=on',
+    '-accel',
+    'tcg,thread=multi',
+    '-cpu',
+    'max',
+    '-m',
+    '256',
+    '-nodefaults',
+    '-no-user-config',
+    '-display',
+    'none',
+  ];
+  const child = spawn(
+    'qemu-system-x86_64',
+    [...machine, '-no-reboot', '-serial', 'stdio', '-kernel', kernel, '-initrd', initrd, '-append', cmdline],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 120_000,
+    },
+  );
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await once(child, 'close');
+  if (!said.includes('CITB-PROBE-OK')) throw new Error(`QEMU alone did not boot: ${said.slice(-500)}`);
+}
