@@ -7,6 +7,9 @@ import { type Row, timed } from './measure.ts';
 const mib = 1024 * 1024;
 const size = 64 * mib;
 
+/** MiB a second. */
+const rate = (ms: number): number => size / mib / (ms / 1000);
+
 /** Upload and download through the API against a bare TCP stream to the same box (on the agent's port, which a box without an agent does not use). */
 export async function transfer(daemon: Daemon, user: string): Promise<Row[]> {
   const { boxes } = await daemon.json<{ boxes: { id: string; vm_ip: string }[] }>('GET', `/v1/boxes?user_id=${user}`);
@@ -39,7 +42,6 @@ export async function transfer(daemon: Daemon, user: string): Promise<Row[]> {
     await once(socket, 'close');
     if (bytes < size) throw new Error(`raw stream: ${bytes} bytes`);
   });
-  const rate = (ms: number): number => size / mib / (ms / 1000);
   const row = (what: string, ms: number): Row => ({
     what,
     value: `${rate(ms).toFixed(0)} MiB/s`,

@@ -73,7 +73,8 @@ suite('the main job on real machines, by the requests of the classic API', { tim
     assert.ok(daemon.model.requests.length > 0);
     for (const request of daemon.model.requests) assert.equal(request.headers['x-api-key'], 'sk-of-this-box');
     const searched = await daemon.call('POST', '/v1/boxes/' + (await boxId(daemon)) + '/exec', {
-      command: "sudo sh -c 'cat /proc/*/environ; grep -rl sk-of-[t]his-box /run /var/lib/citb /workspace /home /etc /tmp 2>/dev/null'; true",
+      command:
+        "sudo sh -c 'cat /proc/*/environ; grep -rl sk-of-[t]his-box /run /var/lib/citb /workspace /home /etc /tmp 2>/dev/null'; true",
     });
     assert.doesNotMatch(await searched.text(), /sk-of-this-box|sk-host-default/);
   });
