@@ -11,19 +11,19 @@ export async function eventLatency(): Promise<number[]> {
   const task = await it.tasks.start('box', hello);
   const delays: number[] = [];
   let sent = 0;
-  let arrived: () => void = () => undefined;
+  let arrived = Promise.withResolvers<void>();
   const reading = (async () => {
     for await (const event of it.tasks.events('box', task.id, 0, AbortSignal.timeout(120_000))) {
       if (event?.type !== 'text_delta') continue;
       delays.push(performance.now() - sent);
-      arrived();
+      arrived.resolve();
     }
   })();
   for (let index = 0; index < events; index++) {
-    const received = new Promise<void>((resolve) => (arrived = resolve));
+    arrived = Promise.withResolvers<void>();
     sent = performance.now();
     it.agent.emit(task.id, { type: 'text_delta', content: 'x', index });
-    await received;
+    await arrived.promise;
   }
   it.agent.emit(task.id, done);
   await reading;

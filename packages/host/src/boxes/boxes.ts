@@ -3,6 +3,7 @@ import type { Boxes, NewBox } from '../services.ts';
 import type { BoxAccess, LiveBox } from './access.ts';
 import { claimBox } from './create.ts';
 import { Expiry } from './expiry.ts';
+import { inBox } from './in-box.ts';
 import type { Addresses } from './ports.ts';
 import { AddressBook } from './address-book.ts';
 import { LiveBoxes } from './live.ts';
@@ -31,6 +32,9 @@ export interface BoxesModule {
 
 /** What {@link createBoxes} makes itself is left out. */
 export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'addresses'> & { readonly addresses: Addresses };
+
+/** A box that was there before and does not answer within this is told as unreachable, in ms. */
+const answerMs = 30_000;
 
 /** Nothing is started, opened or scheduled before `reconcile`. */
 export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModule {
@@ -64,6 +68,23 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
     return await start(id);
   }
 
+  const access: BoxAccess = {
+    awake,
+    ifRunning: (id) => live.get(id),
+    onStarted: (listener) => live.onStarted(listener),
+    onLost: (listener) => live.onLost(listener),
+    onKilled: (listener) => live.onKilled(listener),
+    note: (id, line) => logs.note(id, line),
+  };
+
+  /** Nobody may have noticed yet that the machine of a box is gone. */
+  async function answers({ vm }: LiveBox): Promise<void> {
+    const gone = vm.exited.then(() => {
+      throw new ApiError('box_unreachable');
+    });
+    await Promise.race([parts.guest.waitForEnvd(vm, { deadlineMs: answerMs }), gone]);
+  }
+
   async function create(request: NewBox, idempotencyKey?: string): ReturnType<Boxes['create']> {
     if (stopping) throw new ApiError('host_stopping');
     const modelKey = request.envVars['ANTHROPIC_API_KEY'];
@@ -78,7 +99,7 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
     // Also for a box that was there: a caller who sends a new key has a reason.
     if (started === undefined) takeKey(id);
     expiry.arm();
-    await (started ?? awake(id));
+    await (started ?? inBox(access, id, answers));
     return { box: boxOf(row(id)), created };
   }
 
@@ -112,14 +133,7 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
         return logs.read(id, query);
       },
     },
-    access: {
-      awake,
-      ifRunning: (id) => live.get(id),
-      onStarted: (listener) => live.onStarted(listener),
-      onLost: (listener) => live.onLost(listener),
-      onKilled: (listener) => live.onKilled(listener),
-      note: (id, line) => logs.note(id, line),
-    },
+    access,
     live,
     reconcile: () => {
       reconciling ??= reconcile(parts).finally(() => {

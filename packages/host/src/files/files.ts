@@ -2,6 +2,7 @@ import { Transform, type Readable } from 'node:stream';
 import { ApiError, fileChange, fileEntry, fileListing, limits, type FileChange } from '@citb/api';
 import { z } from 'zod';
 import type { BoxAccess } from '../boxes/access.ts';
+import { inBox } from '../boxes/in-box.ts';
 import type { GuestClients } from '../guest/clients.ts';
 import { parseJson, unreachable } from '../guest/errors.ts';
 import { lineBatches } from '../guest/lines.ts';
@@ -24,8 +25,9 @@ const unpacked = z.object({ files: z.int().nonnegative() });
 
 /** The workspaces of boxes, by envd's `/workspace` routes. */
 export function createFiles({ access, clients }: { access: BoxAccess; clients: GuestClients }): Files {
-  async function envd(boxId: string): Promise<GuestServer> {
-    return clients.envd(await access.awake(boxId));
+  /** For what may be done again when the machine turns out to be gone. */
+  function envd<T>(boxId: string, work: (guest: GuestServer) => Promise<T>): Promise<T> {
+    return inBox(access, boxId, (box) => work(clients.envd(box)));
   }
 
   /** Sends a body and waits for the answer, however large it is, as long as it moves. */
@@ -37,7 +39,8 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
     schema: T,
   ): Promise<z.output<T>> {
     if (size !== undefined && size > limits.uploadBytes) throw new ApiError('body_too_large');
-    const guest = await envd(boxId);
+    // The body is gone when it was sent: an upload is not repeated.
+    const guest = clients.envd(await access.awake(boxId));
     using upload = watchUpload(body, limits.uploadBytes, uploadStallMs);
     return await guest.json(
       {
@@ -54,21 +57,20 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
   return {
     async list(boxId, { path, recursive, limit }) {
       const query = { path, recursive, limit };
-      const guest = await envd(boxId);
       const call: GuestCall = { method: 'GET', path: '/workspace/list', query, maxBytes: listingBytes, timeoutMs: listingMs };
-      const listing = await guest.json(call, fileListing);
+      const listing = await envd(boxId, (guest) => guest.json(call, fileListing));
       if (listing.entries.length > limit) throw unreachable(undefined, 'The box listed more than it was asked for.');
       return listing;
     },
 
     async stat(boxId, path) {
-      return (await envd(boxId)).json({ method: 'GET', path: '/workspace/stat', query: { path } }, fileEntry);
+      return envd(boxId, (guest) => guest.json({ method: 'GET', path: '/workspace/stat', query: { path } }, fileEntry));
     },
 
     async read(boxId, path, { range, head, signal }) {
-      const guest = await envd(boxId);
       const headers = range === undefined || range.length > 100 ? {} : { range };
-      const answer = await guest.open({ method: head ? 'HEAD' : 'GET', path: '/workspace/file', query: { path }, headers, signal });
+      const call: GuestCall = { method: head ? 'HEAD' : 'GET', path: '/workspace/file', query: { path }, headers, signal };
+      const answer = await envd(boxId, (guest) => guest.open(call));
       return downloadOf(answer, head);
     },
 
@@ -76,21 +78,22 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
       send(boxId, { path: '/workspace/file', query: { path, mode } }, body, { size, signal }, fileEntry),
 
     async makeFolder(boxId, path) {
-      return (await envd(boxId)).json({ method: 'POST', path: '/workspace/folder', query: { path } }, fileEntry);
+      return envd(boxId, (guest) => guest.json({ method: 'POST', path: '/workspace/folder', query: { path } }, fileEntry));
     },
 
     async move(boxId, from, to, overwrite) {
-      return (await envd(boxId)).json({ method: 'POST', path: '/workspace/move', body: { json: { from, to, overwrite } } }, fileEntry);
+      const guest = clients.envd(await access.awake(boxId));
+      return guest.json({ method: 'POST', path: '/workspace/move', body: { json: { from, to, overwrite } } }, fileEntry);
     },
 
     async remove(boxId, path, recursive) {
-      const guest = await envd(boxId);
+      const guest = clients.envd(await access.awake(boxId));
       await guest.done({ method: 'DELETE', path: '/workspace/entry', query: { path, recursive }, timeoutMs: listingMs });
     },
 
     async archive(boxId, path, format, signal) {
-      const guest = await envd(boxId);
-      const { body } = await guest.open({ method: 'GET', path: '/workspace/archive', query: { path, format: 'tar' }, signal });
+      const call: GuestCall = { method: 'GET', path: '/workspace/archive', query: { path, format: 'tar' }, signal };
+      const { body } = await envd(boxId, (guest) => guest.open(call));
       const tar = atMost(body, limits.uploadBytes);
       return format === 'zip' ? zipOfTar(tar) : tar;
     },
@@ -99,8 +102,8 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
       send(boxId, { path: '/workspace/archive', query: { path } }, tar, { size: undefined, signal }, unpacked),
 
     async *watch(boxId, path, signal) {
-      const guest = await envd(boxId);
-      const { body } = await guest.open({ method: 'GET', path: '/workspace/watch', query: { path, recursive: true }, signal });
+      const call: GuestCall = { method: 'GET', path: '/workspace/watch', query: { path, recursive: true }, signal };
+      const { body } = await envd(boxId, (guest) => guest.open(call));
       try {
         for await (const { lines } of lineBatches(body, changeBytes)) yield* lines.map(changeOf).filter((change) => change !== undefined);
       } catch (error) {

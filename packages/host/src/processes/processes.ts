@@ -1,9 +1,11 @@
 import { ApiError, guestUser, processListing } from '@citb/api';
 import { Signal } from '@citb/api/gen/process_pb.js';
 import type { BoxAccess } from '../boxes/access.ts';
+import { inBox } from '../boxes/in-box.ts';
 import type { GuestClients } from '../guest/clients.ts';
 import { processError, type ProcessClient } from '../guest/connect.ts';
 import { unreachable } from '../guest/errors.ts';
+import type { GuestCall } from '../guest/server.ts';
 import type { Processes } from '../services.ts';
 import { begin, callMs, exec, start } from './exec.ts';
 import { outputOf } from './output.ts';
@@ -36,8 +38,8 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
 
   return {
     async list(boxId) {
-      const guest = clients.envd(await access.awake(boxId));
-      const { processes } = await guest.json({ method: 'GET', path: '/processes', maxBytes: listingBytes }, processListing);
+      const listing: GuestCall = { method: 'GET', path: '/processes', maxBytes: listingBytes };
+      const { processes } = await inBox(access, boxId, (box) => clients.envd(box).json(listing, processListing));
       return processes;
     },
 
