@@ -76,6 +76,8 @@ export class TaskRun {
 
   async #work(): Promise<Conclusion> {
     this.#emit(status('started'));
+    // On the disk before anything is done: a machine that is cut off must not do it all again. A full disk shows in what follows.
+    await this.#journal.sync().catch(() => undefined);
     for (const [path, content] of Object.entries(this.#request.files)) {
       if (this.#stopped !== undefined) break;
       await this.#context.writeFile(path, fileBytes(content));
