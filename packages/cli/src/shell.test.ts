@@ -29,7 +29,7 @@ before(async () => {
 });
 
 after(async () => {
-  for (const shell of shells.values()) shell.kill();
+  for (const shell of shells.values()) shell.kill('SIGKILL');
   await server[Symbol.asyncDispose]();
   await services[Symbol.asyncDispose]();
   await rm(home, { recursive: true, force: true });
@@ -106,7 +106,8 @@ class Screen implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#pty.kill();
+    // A hang-up that meets bash between two prompts is only noticed at the next key.
+    this.#pty.kill('SIGKILL');
   }
 }
 

@@ -15,13 +15,21 @@ const commandLength = 4096;
 /** Every process of this machine, by pid. Those that end while they are read are left out. */
 export async function listProcesses(users: Users): Promise<ProcessEntry[]> {
   const { users: names } = await users.names();
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const pids = (await readdir('/proc'))
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .toSorted((a, b) => a - b);
   const found: ProcessEntry[] = [];
   for (let from = 0; from < Math.min(pids.length, maxProcesses); from += batch) {
     const some = await Promise.all(pids.slice(from, from + batch).map((pid) => readProcess(pid, names).catch(() => undefined)));
-    found.push(...some.filter((each) => each !== undefined));
+    found.push(...some.filter((each) => each !== undefined).filter((each) => !isKernelThread(each)));
   }
   return found;
+}
+
+/** Threads of the kernel are no processes of the box: kthreadd is always 2, all others are its children. */
+function isKernelThread({ pid, ppid }: ProcessEntry): boolean {
+  return pid === 2 || ppid === 2;
 }
 
 async function readProcess(pid: number, names: ReadonlyMap<number, string>): Promise<ProcessEntry> {
