@@ -28,10 +28,8 @@ suite('many boxes on one host', { timeout: 4 * patience }, () => {
       }),
     );
     const outcomes = await Promise.all(['one', 'two'].map((user) => daemon.task(user, 'Create a Python script that prints hello world')));
-    assert.deepEqual(
-      outcomes.map((events) => completion(events).outcome),
-      ['done', 'done'],
-    );
+    for (const events of outcomes)
+      assert.equal(completion(events).outcome, 'done', JSON.stringify(events.filter(({ type }) => !type.endsWith('_delta'))));
   });
 
   test('too many boxes for the machine are refused with 503 and Retry-After', async () => {
