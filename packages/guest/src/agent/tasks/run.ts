@@ -31,8 +31,8 @@ const defaultTimeoutS = 3600;
 const interruptMs = 10_000;
 /** A turn that Claude Code began by itself, about background work that ended, may finish before the next task. */
 const ownTurnMs = 30_000;
-/** How long a message may take to get into the transcript. */
-const savedMs = 5000;
+/** How long a message may take to get into the transcript: in an emulated guest with a busy host more than 5 s. */
+const savedMs = 30_000;
 
 /** One task from its start to its completion. */
 export class TaskRun {
