@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@citb/daemon';
 import { createImages } from '@citb/images';
-import { Admission, defaultMaxBoxes, defaultReserve, memoryLimit } from './boxes/admission.ts';
+import { Admission, defaultMaxBoxes, defaultReserve, memoryLimit, type Overhead, smallOverhead } from './boxes/admission.ts';
 import { BootSlots } from './boxes/boot-slots.ts';
 import { createBoxes } from './boxes/boxes.ts';
 import { BoxRows } from './boxes/rows.ts';
@@ -33,6 +33,7 @@ import { createServer } from './server.ts';
 import { createTasks } from './tasks/tasks.ts';
 import { uidOfAddress } from './vmm/qemu/isolation.ts';
 import { createQemu } from './vmm/qemu/qemu.ts';
+import { translationCacheMib } from './vmm/qemu/translation-cache.ts';
 import type { VmmReport } from './vmm/vmm.ts';
 
 /** A host daemon that listens. */
@@ -67,7 +68,9 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
   const rows = new BoxRows(store, seal, now);
   const vmm = createQemu({ dataDir, bootImageForProbe: await findBootImage(images, rows), log });
   const report = await vmm.probe();
-  const admission = new Admission(limitsOf(config), dataDir);
+  const overhead: Overhead = (memoryMib) =>
+    smallOverhead(memoryMib) + translationCacheMib(memoryMib, report.accelerator === 'kvm' ? 'kvm' : 'tcg');
+  const admission = new Admission(limitsOf(config, overhead), dataDir, overhead);
   const modelKeys = new SealedModelKeys(store, seal, config.modelKey);
   const ledger = createLedger(store);
   const broker = createBroker({
@@ -190,10 +193,10 @@ const addressErrors: Readonly<Record<string, string>> = {
   EACCES: 'ports below 1024 are for root. Choose another with CITB_PORT.',
 };
 
-function limitsOf(config: HostConfig): Admission['limits'] {
+function limitsOf(config: HostConfig, overhead: Overhead): Admission['limits'] {
   const totalMib = Math.floor(totalmem() / 1024 / 1024);
   const memoryMib = memoryLimit(totalMib, config.memoryReserveMib ?? defaultReserve(totalMib), config.memoryOversubscription);
-  return { memoryMib, maxBoxes: config.maxBoxes ?? defaultMaxBoxes(memoryMib), diskReserveMib: config.diskReserveMib };
+  return { memoryMib, maxBoxes: config.maxBoxes ?? defaultMaxBoxes(memoryMib, overhead), diskReserveMib: config.diskReserveMib };
 }
 
 /** An address that a client on this machine can use, also when the daemon listens on all of them. */

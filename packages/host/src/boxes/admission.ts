@@ -1,11 +1,12 @@
 import { statfsSync } from 'node:fs';
 import { ApiError } from '@citb/api';
 
-/**
- * What a VMM takes beside the guest's memory, MiB: QEMU's own pages and its translation cache
- * (measured 83 MiB resident for a small clone; VM notes), rounded up.
- */
-const overheadMib = 128;
+/** What a VMM takes beside a guest's memory, MiB; more with more memory where it translates code. */
+export type Overhead = (memoryMib: number) => number;
+
+/** QEMU's own pages (measured 68 MiB, and 24 of program files), rounded up. */
+const ownMib = 128;
+export const smallOverhead: Overhead = () => ownMib;
 
 export interface AdmissionLimits {
   /** Memory that all boxes together may take, MiB: already less what the host keeps and times the oversubscription. */
@@ -26,18 +27,20 @@ export function memoryLimit(totalMib: number, reserveMib: number, oversubscripti
 }
 
 /** Boxes by default: as many of the smallest kind (256 MiB) as fit, at least one. */
-export function defaultMaxBoxes(memoryLimitMib: number): number {
-  return Math.max(1, Math.floor(memoryLimitMib / (256 + overheadMib)));
+export function defaultMaxBoxes(memoryLimitMib: number, overhead: Overhead): number {
+  return Math.max(1, Math.floor(memoryLimitMib / (256 + overhead(256))));
 }
 
 /** Says no before the machine is too full to keep its promises to the boxes it has. */
 export class Admission {
   readonly limits: AdmissionLimits;
   readonly #dataDir: string;
+  readonly #overhead: Overhead;
   readonly #memory = new Map<string, number>();
 
-  constructor(limits: AdmissionLimits, dataDir: string) {
+  constructor(limits: AdmissionLimits, dataDir: string, overhead: Overhead = smallOverhead) {
     this.limits = limits;
+    this.#overhead = overhead;
     this.#dataDir = dataDir;
   }
 
@@ -62,7 +65,7 @@ export class Admission {
   /** Holds memory for a box's machine until {@link release}. Idempotent. @throws host_full, host_disk_full */
   reserve(boxId: string, memoryMib: number): void {
     if (this.#memory.has(boxId)) return;
-    const wanted = memoryMib + overheadMib;
+    const wanted = memoryMib + this.#overhead(memoryMib);
     const committed = this.committedMib;
     if (committed + wanted > this.limits.memoryMib)
       throw new ApiError(
@@ -75,7 +78,7 @@ export class Admission {
 
   /** Counts a machine that already runs, whether there is room or not. */
   count(boxId: string, memoryMib: number): void {
-    this.#memory.set(boxId, memoryMib + overheadMib);
+    this.#memory.set(boxId, memoryMib + this.#overhead(memoryMib));
   }
 
   release(boxId: string): void {

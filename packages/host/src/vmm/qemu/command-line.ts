@@ -4,6 +4,7 @@ import { socketPath } from '../socket-path.ts';
 import type { VmSpec } from '../vmm.ts';
 import { vmFiles } from './files.ts';
 import { tscParameter } from './clock-rate.ts';
+import { translationCacheMib } from './translation-cache.ts';
 import { type Accelerator, x86_64 } from './x86-64.ts';
 
 /** Starts the value of `-name` of every VM of this product. */
@@ -24,7 +25,14 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
   const cmdline = boot.cmdline + (accelerator === 'tcg' ? tscParameter() : '');
   return [
     ['-name', namePrefix + spec.runId, '-pidfile', files.pid],
-    ['-M', `${x86_64.machine},memory-backend=ram`, '-accel', acceleratorOption(accelerator), '-cpu', x86_64.cpu[accelerator]],
+    [
+      '-M',
+      `${x86_64.machine},memory-backend=ram`,
+      '-accel',
+      acceleratorOption(accelerator, machine.memoryMib),
+      '-cpu',
+      x86_64.cpu[accelerator],
+    ],
     ['-smp', String(machine.cpus), '-m', `${machine.memoryMib}M`],
     // memfd, shared: docs/decisions/002-guest-memory.md.
     ['-object', `memory-backend-memfd,id=ram,size=${machine.memoryMib}M,share=on`],
@@ -52,9 +60,8 @@ export function readArguments(args: readonly string[]): { runId: string; folder:
   return isRunId(runId) ? { runId, folder: dirname(dirname(pidFile)) } : undefined;
 }
 
-/** 32 MiB of translated code instead of a quarter of the machine's memory: docs/decisions/002-guest-memory.md. */
-function acceleratorOption(accelerator: Accelerator): string {
-  return accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=32';
+function acceleratorOption(accelerator: Accelerator, memoryMib: number): string {
+  return accelerator === 'kvm' ? 'kvm' : `tcg,thread=multi,tb-size=${translationCacheMib(memoryMib, accelerator)}`;
 }
 
 function driveArguments(drive: VmSpec['drives'][number], index: number): string[] {

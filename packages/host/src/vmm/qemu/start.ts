@@ -46,7 +46,7 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
   const uid = boxUid(facts.isolation, spec);
   stack.defer(() => removeLeftovers(cgroups, spec));
   await prepareFolder(spec, uid);
-  const cgroup = await cgroups.create(spec.runId, machineLimits(spec.machine));
+  const cgroup = await cgroups.create(spec.runId, machineLimits(spec.machine, facts.accelerator));
 
   const command = [x86_64.binary, ...qemuArguments(spec, facts.accelerator, snapshot !== undefined)];
   const { child, identity } = await launch(withRights(facts.isolation, uid, command), files.log, cgroup);
