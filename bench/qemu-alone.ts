@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
+import { tscParameter } from '@citb/host/vmm/qemu/clock-rate.ts';
 import { createImages, defaultDataDir } from '@citb/images';
 import { percentile, timed } from './measure.ts';
 
@@ -11,7 +12,7 @@ export async function bootAlone(): Promise<number> {
   );
   const samples: number[] = [];
   for (let round = 0; round < 3; round++)
-    samples.push((await timed(() => boot(image.kernel, image.initrd, `${image.cmdline} citb.probe`))).ms);
+    samples.push((await timed(() => boot(image.kernel, image.initrd, `${image.cmdline}${tscParameter()} citb.probe`))).ms);
   return percentile(samples, 0.5);
 }
 
