@@ -60,7 +60,13 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
   test('a killed machine comes back with files and conversation on the next request', async () => {
     await daemon.task('ada', 'Create a Python script that prints hello world');
     const { pid } = await daemon.create('ada');
+    const id = await boxId(daemon);
+    const exec = await daemon.call('POST', `/v1/boxes/${id}/exec`, { command: 'mkdir -p made && echo by hand > made/command.txt' });
+    assert.match(await exec.text(), /"exit_code":0/);
+    assert.equal((await daemon.call('POST', `/v1/boxes/${id}/files/move`, { from: 'made', to: 'moved' })).status, 200);
     process.kill(pid, 'SIGKILL');
+    const moved = await daemon.call('GET', '/download_file?user_id=ada&filename=moved/command.txt');
+    assert.equal(await moved.text(), 'by hand\n', 'what an ended command wrote, and where it was moved to');
     const download = await daemon.call('GET', '/download_file?user_id=ada&filename=hello.py');
     assert.equal(download.status, 200);
     assert.match(await download.text(), /print/);
@@ -90,7 +96,7 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
   });
 
   test('a killed agent server and a killed Claude Code come back, their children do not', async () => {
-    const id = (await daemon.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes')).boxes[0]?.id ?? '';
+    const id = await boxId(daemon);
     const response = await daemon.call('POST', '/claude_in_the_box', {
       user_id: 'ada',
       task: '[[scenario:bash command="tail -s 7777 -f /dev/null"]] Wait',
@@ -119,3 +125,8 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
     assert.equal((await daemon.create('ada')).pid, pid);
   });
 });
+
+async function boxId(daemon: Daemon): Promise<string> {
+  const { boxes } = await daemon.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes');
+  return boxes[0]?.id ?? '';
+}

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { createLog } from '@citb/daemon';
 import { serve } from '@hono/node-server';
+import { guestFlush } from '../flush.ts';
 import { openTree } from '../tree/index.ts';
 import { Agent } from './claude/agent.ts';
 import { createFences } from './claude/fence.ts';
@@ -42,6 +43,7 @@ const context: RunContext = {
     // The host has the request until the task ends; a crash before that begins it anew.
     await tree.write(path, [bytes], { durable: false });
   },
+  flush: guestFlush(),
   log,
 };
 const journals = new Journals(`${settings.stateDir}/tasks`, (id) => tasks.forget(id));

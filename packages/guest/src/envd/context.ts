@@ -1,4 +1,5 @@
 import type { Logger } from '@citb/daemon';
+import type { Flush } from '../flush.ts';
 import type { Tree } from '../tree/index.ts';
 import type { Machine } from './machine.ts';
 import type { Processes } from './process/processes.ts';
@@ -18,6 +19,8 @@ export interface Envd {
   readonly workspacePath: string;
   /** The whole file system, for E2B's services. */
   readonly system: Tree;
+  /** What was written is on the disk before it is said to be done. */
+  readonly flush: Flush;
   /** True when envd may act for others: it runs as root. */
   readonly root: boolean;
 }

@@ -6,6 +6,7 @@ import { Process } from '@citb/api/gen/process_pb.js';
 import { type Logger, createHttp } from '@citb/daemon';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { getRequestListener } from '@hono/node-server';
+import { guestFlush } from '../flush.ts';
 import { openTree } from '../tree/index.ts';
 import type { Envd } from './context.ts';
 import { filesystemService } from './filesystem/service.ts';
@@ -49,6 +50,7 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
   const owner = root ? { uid: user.uid, gid: user.gid } : undefined;
   const session = new Session({ folder: options.runFolder, gid: owner?.gid });
   await session.load();
+  const flush = guestFlush();
   const pipes = new Pipes(join(options.runFolder, 'pipes'));
   const envd: Envd = {
     session,
@@ -56,7 +58,8 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
     machine,
     log,
     root,
-    processes: new Processes(pipes),
+    flush,
+    processes: new Processes(pipes, flush),
     workspace: openTree({ root: options.workspace, confined: true, owner }),
     workspacePath: options.workspace,
     system: openTree({ root: '/', confined: false, owner }),

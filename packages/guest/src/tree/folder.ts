@@ -2,12 +2,17 @@ import { chown, mkdir } from 'node:fs/promises';
 import { ApiError } from '@citb/api';
 import type { TreeEntry } from './entry.ts';
 import { errno } from './fault.ts';
-import { type Ground, type Place, at, openBelow, openPlace, openRoot } from './place.ts';
+import { type Ground, type Place, at, openBelow, openPlace, openRoot, syncFolder } from './place.ts';
 
-/** Makes a folder and its parents. @throws ApiError `file_exists` when something else is there */
-export async function makeFolder(ground: Ground, path: string | Buffer): Promise<{ entry: TreeEntry; created: boolean }> {
+/**
+ * Makes a folder and its parents.
+ * @param durable wait until the disk has it; off for many
+ * @throws ApiError `file_exists` when something else is there
+ */
+export async function makeFolder(ground: Ground, path: string | Buffer, durable = true): Promise<{ entry: TreeEntry; created: boolean }> {
   try {
     await using made = await openFolder(ground, path);
+    if (made.created && durable) await syncFolder(made.place.handle);
     const stats = await made.place.handle.stat();
     return { entry: { path: path.toString(), stats }, created: made.created };
   } catch (error) {

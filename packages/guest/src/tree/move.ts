@@ -2,7 +2,7 @@ import { lstat, rename } from 'node:fs/promises';
 import { ApiError } from '@citb/api';
 import { type TreeEntry, readEntry } from './entry.ts';
 import { openFolder } from './folder.ts';
-import { type Ground, at, openPlace, splitLast, statIfAny } from './place.ts';
+import { type Ground, at, openPlace, splitLast, statIfAny, syncFolder } from './place.ts';
 
 /**
  * Moves a file, folder or link (the link itself). Missing parents of the destination are made.
@@ -21,5 +21,7 @@ export async function move(ground: Ground, from: string | Buffer, to: string | B
   if (!overwrite && (await statIfAny(place)) !== undefined)
     throw new ApiError('file_exists', `There is already something at "${to.toString().slice(0, 300)}".`);
   await rename(old, place);
+  await syncFolder(targetFolder.place.handle);
+  await syncFolder(sourceFolder.handle);
   return readEntry(targetFolder.place.handle, target.name, to.toString()) ?? { path: to.toString(), stats };
 }

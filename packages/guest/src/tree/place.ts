@@ -79,6 +79,16 @@ export async function openChildFolder(folder: FileHandle, name: string | Buffer)
   return open(at(folder, name), O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
 
+/** Waits until the names of a folder are on the disk: a rename is there only then. @param folder an O_PATH descriptor */
+export async function syncFolder(folder: FileHandle): Promise<void> {
+  const handle = await open(at(folder), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** The folder part and the last name of a path. */
 export function splitLast(path: string | Buffer): { parent: Buffer; name: Buffer } {
   const bytes = Buffer.from(path);

@@ -3,7 +3,7 @@ import { type FileHandle, rename, rmdir, unlink } from 'node:fs/promises';
 import { ApiError } from '@citb/api';
 import { errno } from './fault.ts';
 import { readNames } from './names.ts';
-import { type Ground, at, openChildFolder, openPlace, splitLast } from './place.ts';
+import { type Ground, at, openChildFolder, openPlace, splitLast, syncFolder } from './place.ts';
 
 /** Folders are entered this deep; what is deeper is first moved up, so that no depth can use up the descriptors. */
 const enterDepth = 32;
@@ -23,12 +23,15 @@ export async function remove(ground: Ground, path: string | Buffer, recursive: b
   if (path.length === 0) throw new ApiError('invalid_path', 'The root folder cannot be removed.');
   const { parent, name } = splitLast(path);
   await using folder = await openPlace(ground, parent, { follow: true, directory: true });
-  if (await removeShallow(folder.handle, name)) return;
-  if (!recursive)
-    throw new ApiError('file_exists', `The folder "${path.toString().slice(0, 300)}" is not empty.`, { hint: 'Give recursive=true.' });
-  const lifted: string[] = [];
-  await removeFolder(folder.handle, folder.handle, name, 0, lifted);
-  for (let next = lifted.pop(); next !== undefined; next = lifted.pop()) await removeFolder(folder.handle, folder.handle, next, 0, lifted);
+  if (!(await removeShallow(folder.handle, name))) {
+    if (!recursive)
+      throw new ApiError('file_exists', `The folder "${path.toString().slice(0, 300)}" is not empty.`, { hint: 'Give recursive=true.' });
+    const lifted: string[] = [];
+    await removeFolder(folder.handle, folder.handle, name, 0, lifted);
+    for (let next = lifted.pop(); next !== undefined; next = lifted.pop())
+      await removeFolder(folder.handle, folder.handle, next, 0, lifted);
+  }
+  await syncFolder(folder.handle);
 }
 
 /** Empties and removes a folder. Folders that are too deep are moved to `top` and named in `lifted`. */

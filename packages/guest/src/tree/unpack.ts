@@ -20,7 +20,7 @@ const maxEntries = 1_000_000;
  * @throws ApiError `invalid_request` (not a tar), `invalid_path` and `path_outside` (an entry or link leads out), `disk_full`
  */
 export async function unpack(ground: Ground, path: string, tar: Readable, signal?: AbortSignal): Promise<{ files: number }> {
-  await makeFolder(ground, path);
+  await makeFolder(ground, path, false);
   const parser = extract();
   const feeding = pipeline(tar, parser as NodeJS.WritableStream, signal === undefined ? {} : { signal });
   // Its failure is seen by the loop below, which stops, and then by the await.
@@ -51,7 +51,7 @@ async function unpackEntry(ground: Ground, into: string, header: Header, body: B
   try {
     switch (header.type) {
       case 'directory':
-        await makeFolder(ground, path);
+        await makeFolder(ground, path, false);
         return false;
       case 'file':
       case 'contiguous-file':

@@ -5,7 +5,7 @@ import { ApiError, limits } from '@citb/api';
 import type { TreeEntry } from './entry.ts';
 import { errno } from './fault.ts';
 import { openFolder } from './folder.ts';
-import { type Ground, type Place, at, openPlace, splitLast, statIfAny } from './place.ts';
+import { type Ground, type Place, at, openPlace, splitLast, statIfAny, syncFolder } from './place.ts';
 import { type Body, pour } from './pour.ts';
 import { notAFile } from './read.ts';
 
@@ -34,7 +34,7 @@ export async function writeFile(ground: Ground, path: string | Buffer, body: Bod
   try {
     const stats = await fill(handle, body, options, ground, target.mode);
     await rename(temporary, at(folder.handle, name));
-    if (options.durable !== false) await syncFolder(folder);
+    if (options.durable !== false) await syncFolder(folder.handle);
     return { path: path.toString(), stats };
   } catch (error) {
     await rm(temporary, { force: true });
@@ -90,14 +90,4 @@ async function fill(handle: FileHandle, body: Body, options: WriteOptions, groun
   await handle.chmod((options.mode ?? oldMode ?? 0o644) & 0o7777);
   if (options.durable !== false) await handle.sync();
   return await handle.stat();
-}
-
-/** A rename is on the disk only when its folder is. */
-async function syncFolder(folder: Place): Promise<void> {
-  const handle = await open(at(folder.handle), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -6,6 +6,7 @@ import type { Agent } from '../claude/agent.ts';
 import { launchFor } from '../claude/launch.ts';
 import type { ClaudeSession } from '../claude/session.ts';
 import { type Chosen, type Memory, chooseSession } from '../conversations/choose.ts';
+import type { Flush } from '../../flush.ts';
 import { isDiskFull } from '../durable.ts';
 import { status } from '../events/mapping.ts';
 import { type Trouble, errorEvent } from '../events/model-errors.ts';
@@ -23,6 +24,8 @@ export interface RunContext {
   readonly memory: Memory;
   /** Writes a file of the task into the workspace, confined to it. @throws ApiError */
   readonly writeFile: (path: string, bytes: Buffer) => Promise<void>;
+  /** What the agent wrote is on the disk before its task is said to be done. */
+  readonly flush: Flush;
   readonly log: Logger;
 }
 
@@ -135,6 +138,7 @@ export class TaskRun {
     const { usage, trouble, sessionId } = conclusion;
     if (usage !== undefined) this.#emit({ type: 'usage', content: usage });
     if (trouble !== undefined) this.#emit(errorEvent(trouble));
+    await this.#context.flush();
     try {
       await this.#journal.end({
         type: 'completion',

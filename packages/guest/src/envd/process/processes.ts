@@ -2,6 +2,7 @@ import { ApiError } from '@citb/api';
 import type { ProcessConfig } from '@citb/api/gen/process_pb.js';
 import { startChild } from './child.ts';
 import { Output } from './output.ts';
+import type { Flush } from '../../flush.ts';
 import type { Pipes } from './pipes.ts';
 import type { Command, End, Program, ProgramEvents } from './program.ts';
 import { type Size, startTerminal } from './terminal.ts';
@@ -65,10 +66,12 @@ export class Processes {
   readonly #running = new Set<RunningProcess>();
   readonly #ended = new Map<RunningProcess, NodeJS.Timeout>();
   readonly #pipes: Pipes;
+  readonly #flush: Flush;
   #starting = 0;
 
-  constructor(pipes: Pipes) {
+  constructor(pipes: Pipes, flush: Flush) {
     this.#pipes = pipes;
+    this.#flush = flush;
   }
 
   get running(): readonly RunningProcess[] {
@@ -121,8 +124,10 @@ export class Processes {
     return process;
   }
 
-  #finish(process: RunningProcess, end: End): void {
+  /** Who hears of the end may rely on what the process wrote. */
+  async #finish(process: RunningProcess, end: End): Promise<void> {
     process.end = end;
+    await this.#flush();
     process.output.end();
     this.#running.delete(process);
     this.#ended.set(process, setTimeout(() => this.#ended.delete(process), endedMs).unref());

@@ -20,7 +20,7 @@ const tarQuery = archiveQuery.extend({ format: z.literal('tar').default('tar') }
 const watchQuery = folderQuery.extend({ recursive: z.stringbool().default(true) });
 
 /** Our own routes for the files of the box, as `guest.ts` of the contract has them. */
-export function workspaceRoutes(app: Hono<HttpEnv>, { workspace }: Pick<Envd, 'workspace'>): void {
+export function workspaceRoutes(app: Hono<HttpEnv>, { workspace, flush }: Pick<Envd, 'workspace' | 'flush'>): void {
   app.get('/workspace/list', async (c) => {
     const { path, recursive, limit } = listFilesQuery.parse(c.req.query());
     const { entries, truncated } = await workspace.list(path, { depth: recursive ? Number.POSITIVE_INFINITY : 1, limit });
@@ -61,7 +61,9 @@ export function workspaceRoutes(app: Hono<HttpEnv>, { workspace }: Pick<Envd, 'w
 
   app.put('/workspace/archive', async (c) => {
     const { path } = folderQuery.parse(c.req.query());
-    return c.json(await withBody(c, (body) => workspace.unpack(path, body)));
+    const unpacked = await withBody(c, (body) => workspace.unpack(path, body));
+    await flush();
+    return c.json(unpacked);
   });
 
   app.get('/workspace/watch', async (c: HttpContext) => {
