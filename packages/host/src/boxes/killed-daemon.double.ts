@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLog } from '@citb/daemon';
 import type { BootImage } from '@citb/images';
@@ -40,7 +40,7 @@ const daemon = createBoxes({
   rows,
   vmm,
   images: { runtimes: async () => ['bash'], get: async () => image, peek: async () => image, prune: async () => [] },
-  disks: { create: async (path) => writeFileSync(path, '', { flag: 'a' }) },
+  disks: { create: async (path) => writeFileSync(path, '', { flag: 'a' }), copy: async (from, path) => copyFileSync(from, path) },
   addresses: {
     take: async (preferred, taken) =>
       preferred ?? Array.from({ length: 200 }, (_, n) => `${net}.${n + 1}`).find((address) => !taken.has(address)) ?? 'none',

@@ -13,6 +13,8 @@ export interface PrivateDisks {
    * The file appears complete or not at all, so a crash in the middle leaves no half disk behind.
    */
   create(path: string, diskMib: number, signal: AbortSignal): Promise<void>;
+  /** Makes `path` a copy of another disk that nobody writes meanwhile; leaves one that is there alone. Sparse, shared blocks where the file system can. */
+  copy(from: string, path: string, signal: AbortSignal): Promise<void>;
 }
 
 /** The host's addresses for boxes, out of 127.64.0.0/10. */

@@ -1,7 +1,7 @@
 import { ApiError } from '@citb/api';
 import { adoptBox } from './adopt.ts';
 import type { LiveBox } from './access.ts';
-import { bootBox } from './boot.ts';
+import { startMachine } from './machine.ts';
 import type { BoxParts } from './parts.ts';
 import { failuresInARow } from './recent-failures.ts';
 import { removeBox } from './remove.ts';
@@ -30,7 +30,7 @@ export async function startBox(parts: BoxParts, id: string, signal: AbortSignal)
   for (;;) {
     const began = performance.now();
     try {
-      return await bootBox(parts, row, signal);
+      return await startMachine(parts, row, 'disk', signal);
     } catch (error) {
       const failure = signal.aborted ? (signal.reason as Error) : (error as Error);
       const final = signal.aborted || isRefusal(failure) || parts.failures.add(id) >= failuresInARow || performance.now() - began > quickMs;

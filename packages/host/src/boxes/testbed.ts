@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '@citb/daemon';
@@ -55,6 +55,11 @@ export class Testbed implements Disposable {
           await step('disk');
           if (!existsSync(path)) writeFileSync(path, 'empty');
           await step('disk made');
+        },
+        copy: async (from, path) => {
+          await step('disk copy');
+          if (!existsSync(path)) copyFileSync(from, path);
+          await step('disk copied');
         },
       },
       addresses: {

@@ -48,6 +48,17 @@ suite('private disks', () => {
     assert.equal((await stat(path)).ino, first.ino);
   });
 
+  test('a copy has the same content and takes no more room', async () => {
+    const path = join(folder, 'source.img');
+    const copy = join(folder, 'copy.img');
+    await disks.create(path, 256);
+    await disks.copy(path, copy);
+    const [from, to] = await Promise.all([stat(path), stat(copy)]);
+    assert.equal(to.size, from.size);
+    assert.ok(to.blocks <= from.blocks + 64, `${to.blocks} blocks for ${from.blocks}`);
+    execFileSync('cmp', [path, copy]);
+  });
+
   test('a cancelled creation leaves nothing behind', async () => {
     const path = join(folder, 'cancelled.img');
     await assert.rejects(disks.create(path, 64, AbortSignal.abort(new Error('changed my mind'))), /changed my mind/);

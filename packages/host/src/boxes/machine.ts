@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { guestPorts } from '@citb/api';
-import type { BootImage } from '@citb/images';
-import type { VmSpec } from '../vmm/vmm.ts';
+import type { Snapshot, VmSpec } from '../vmm/vmm.ts';
 import type { LiveBox } from './access.ts';
 import { handOver } from './hand-over.ts';
 import { loadImage } from './image.ts';
@@ -11,18 +10,31 @@ import type { BoxRow } from './rows.ts';
 import { withConsole } from './console-end.ts';
 import { watchVm } from './lost.ts';
 
+/** A machine that was saved; the disk that belongs to it is kept beside it. */
+export interface SavedMachine {
+  readonly snapshot: Snapshot;
+  /** Of the machine when it was saved: image and kernel must be the same again, the rest may differ. */
+  readonly spec: VmSpec;
+  readonly imageKey: string;
+  /** The access token that the guest knows; undefined: nobody has taken it yet. */
+  readonly token: string | undefined;
+}
+
+/** What a machine begins from: its disk alone, or a saved machine whose disk is already in the box's place. */
+export type Origin = 'disk' | SavedMachine;
+
 /**
- * One try to boot a box's machine and hand it over to its guest. Each step is idempotent, and what it acquired is given back
+ * One try to start a box's machine and hand it over to its guest. Each step is idempotent, and what it acquired is given back
  * when a later one fails; the disk stays.
  * @throws the refusals of admission and images; an Error with the console's end when the machine does not come up
  */
-export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal): Promise<LiveBox> {
+export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin, signal: AbortSignal): Promise<LiveBox> {
   const { rows, disks, broker, admission, bootSlots, vmm, logs, settings } = parts;
   await using undo = new AsyncDisposableStack();
   admission.reserve(row.id, row.memoryMib);
   undo.defer(() => admission.release(row.id));
 
-  const image = await loadImage(parts, row.runtime, row.id);
+  const parent = origin === 'disk' ? await imageParent(parts, row) : origin;
   signal.throwIfAborted();
   const paths = boxPaths(settings.dataDir, row.id);
   // Passing through only: the VMM driver lets the box's own user in.
@@ -37,19 +49,19 @@ export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
     () => rows.addresses(row.id),
     (address) => {
       signal.throwIfAborted();
-      const made = specOf(row, image, address, paths);
-      rows.beginRun(row.id, made, image.key);
+      const made = specOf(row, parent.spec, address, paths);
+      rows.beginRun(row.id, made, parent.imageKey);
       return made;
     },
   );
   await broker.open(row.id, paths.brokerSocket);
   undo.defer(() => broker.close(row.id));
-  const vm = await vmm.boot(spec, signal);
+  const vm = await (origin === 'disk' ? vmm.boot(spec, signal) : vmm.restore(spec, origin.snapshot, signal));
   undo.defer(() => vm.kill());
   rows.recordRun(row.id, vm.record);
   logs.attach(row.id, vm);
   undo.defer(() => logs.detach(row.id));
-  logs.note(row.id, `booting, run ${spec.runId}, process ${vm.record.pid}`);
+  logs.note(row.id, `${origin === 'disk' ? 'booting' : 'restored'}, run ${spec.runId}, process ${vm.record.pid}`);
 
   const box: LiveBox = {
     id: row.id,
@@ -59,7 +71,7 @@ export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
     vm,
     accessToken: rows.secrets(row.id).accessToken,
   };
-  await comeUp(parts, box, signal);
+  await comeUp(parts, box, origin === 'disk' ? undefined : origin.token, signal);
   signal.throwIfAborted();
   rows.move(row.id, 'running', 'start');
   undo.move();
@@ -70,7 +82,7 @@ export async function bootBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
 }
 
 /** Resolves when the guest has its identity and its services answer. @throws at once when the machine ends */
-async function comeUp(parts: BoxParts, box: LiveBox, signal: AbortSignal): Promise<void> {
+async function comeUp(parts: BoxParts, box: LiveBox, token: string | undefined, signal: AbortSignal): Promise<void> {
   const { vm } = box;
   const died = new AbortController();
   const watch = async (): Promise<void> => {
@@ -79,7 +91,7 @@ async function comeUp(parts: BoxParts, box: LiveBox, signal: AbortSignal): Promi
   };
   void watch();
   try {
-    await handOver(parts, box, AbortSignal.any([signal, died.signal]));
+    await handOver(parts, box, token, AbortSignal.any([signal, died.signal]));
     died.signal.throwIfAborted();
   } catch (error) {
     signal.throwIfAborted();
@@ -88,17 +100,26 @@ async function comeUp(parts: BoxParts, box: LiveBox, signal: AbortSignal): Promi
   }
 }
 
-function specOf(row: BoxRow, image: BootImage, address: string, paths: ReturnType<typeof boxPaths>): VmSpec {
+/** The part of a spec that comes from the runtime's image. */
+type ImageSpec = Pick<VmSpec, 'boot' | 'drives'>;
+
+async function imageParent(parts: BoxParts, row: BoxRow): Promise<{ spec: ImageSpec; imageKey: string }> {
+  const image = await loadImage(parts, row.runtime, row.id);
+  const drives = [
+    { path: image.root, readOnly: true },
+    { path: '', readOnly: false },
+    { path: image.tools, readOnly: true },
+  ];
+  return { spec: { boot: { kernel: image.kernel, initrd: image.initrd, cmdline: image.cmdline }, drives }, imageKey: image.key };
+}
+
+function specOf(row: BoxRow, { boot, drives }: ImageSpec, address: string, paths: ReturnType<typeof boxPaths>): VmSpec {
   return {
     runId: newRunId(),
     folder: paths.folder,
     machine: { cpus: row.cpus, memoryMib: row.memoryMib },
-    boot: { kernel: image.kernel, initrd: image.initrd, cmdline: image.cmdline },
-    drives: [
-      { path: image.root, readOnly: true },
-      { path: paths.disk, readOnly: false },
-      { path: image.tools, readOnly: true },
-    ],
+    boot,
+    drives: drives.map((drive) => (drive.readOnly ? drive : { ...drive, path: paths.disk })),
     network: { address, ports: Object.values(guestPorts) },
     brokerSocket: paths.brokerSocket,
   };
