@@ -56,6 +56,17 @@ export const guestInit = z.object({
 });
 export type GuestInit = z.infer<typeof guestInit>;
 
+/** Body of envd's `POST /clock` (ours): the time after the CPUs stood. `POST /flush` (no body) puts what was written on the disk. Answer 204. */
+export const guestClock = z.object({ timestamp: z.iso.datetime() });
+
+/**
+ * What the agent's own tool asks of the host, through the box's one way out: `POST http://<broker>` + this path. The host knows the box by
+ * its channel. Answer 200 {@link checkpointMade}; any other status with an error in Anthropic's form, whose message is for the agent.
+ */
+export const agentCheckpointPath = '/citb/v1/checkpoint';
+export const checkpointRequest = z.object({ name: z.string().max(200) });
+export const checkpointMade = z.object({ id: z.string(), name: z.string().nullable() });
+
 // --- envd's /workspace routes: file access that cannot leave the root -------------------------------------------
 
 /** One entry of a listing. `path` is relative to the workspace. */

@@ -18,6 +18,7 @@ import { Processes } from './process/processes.ts';
 import { processService } from './process/service.ts';
 import { fileRoutes } from './routes/files.ts';
 import { initRoutes } from './routes/init.ts';
+import { standstillRoutes } from './routes/standstill.ts';
 import { stateRoutes } from './routes/state.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 import { withRpcFaults } from './rpc-faults.ts';
@@ -120,6 +121,7 @@ function routesOf(envd: Envd): ReturnType<typeof createHttp> {
   app.get('/health', (c) => c.body(null, 204));
   initRoutes(app, envd);
   stateRoutes(app, envd);
+  standstillRoutes(app, envd);
   fileRoutes(app, envd);
   workspaceRoutes(app, envd);
   return app;

@@ -3,6 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CanUseTool, Options, Query, SDKMessage, SDKUserMessage, WarmQuery } from '@anthropic-ai/claude-agent-sdk';
 import type { Logger } from '@citb/daemon';
+import { boxTools } from '../tools/server.ts';
 import type { Fence } from './fence.ts';
 import { PromptQueue } from './prompt-queue.ts';
 import type { AgentSdk } from './sdk.ts';
@@ -46,14 +47,14 @@ export class ClaudeSession {
   /** Starts Claude Code for a task that is there. */
   static start(sdk: AgentSdk, launch: Launch, fence: Fence, log: Logger): ClaudeSession {
     const session = new ClaudeSession(launch, fence, log);
-    session.#run(sdk.query({ prompt: session.#prompts, options: session.#options() }));
+    session.#run(sdk.query({ prompt: session.#prompts, options: session.#options(sdk) }));
     return session;
   }
 
   /** Starts Claude Code ahead of a task: it waits, initialised, for its first prompt. */
   static warm(sdk: AgentSdk, launch: Launch, fence: Fence, log: Logger): ClaudeSession {
     const session = new ClaudeSession(launch, fence, log);
-    session.#warm = sdk.startup({ options: session.#options() });
+    session.#warm = sdk.startup({ options: session.#options(sdk) });
     session.#warm.catch((error: unknown) => session.#end(reasonOf(error)));
     return session;
   }
@@ -143,9 +144,11 @@ export class ClaudeSession {
     this.#settle(reason);
   }
 
-  #options(): Options {
+  #options(sdk: AgentSdk): Options {
     return {
       ...this.launch.options,
+      // A server serves one connection: each process has its own.
+      mcpServers: boxTools(sdk, this.launch.options.env?.['ANTHROPIC_BASE_URL'] ?? ''),
       canUseTool: (name, input, context) =>
         this.#listener === undefined
           ? Promise.resolve({ behavior: 'deny', message: 'Nobody is there to answer.' })
