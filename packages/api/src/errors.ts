@@ -43,6 +43,48 @@ export const errorTable = {
     message: 'The box does not answer.',
     hint: 'Try again; it is restarted from its disk when its machine is gone.',
   },
+  checkpoint_not_found: {
+    status: 404,
+    message: 'The box has no such checkpoint.',
+    hint: 'GET /v1/boxes/{id}/checkpoints lists them; automatic ones expire.',
+  },
+  checkpoint_limit: {
+    status: 409,
+    message: 'The box has as many checkpoints as a box may have.',
+    hint: 'Delete one first: DELETE /v1/boxes/{id}/checkpoints/{checkpoint}.',
+  },
+  rolled_back: {
+    status: 409,
+    message: 'The box was rolled back to an earlier state while the task ran.',
+    hint: 'Start the task again.',
+  },
+  export_not_found: {
+    status: 404,
+    message: 'There is no such export.',
+    hint: 'Prepare one with POST /v1/boxes/{id}/exports; it is kept for a day.',
+  },
+  export_limit: {
+    status: 429,
+    message: 'This host holds as many prepared exports as it may.',
+    hint: 'Delete one that is done: DELETE /v1/exports/{id}.',
+    retryAfterSeconds: 60,
+  },
+  import_invalid: { status: 422, message: 'This is not an intact exported box.', hint: 'Download it again and compare its sha256.' },
+  import_version: {
+    status: 422,
+    message: 'The exported box was made by a newer version.',
+    hint: 'Bring this host to the version of the one that exported it.',
+  },
+  box_not_running: {
+    status: 409,
+    message: 'The box does not run, so it has no memory to keep.',
+    hint: 'POST /v1/boxes/{id}/resume starts it; a stopped box costs no memory already.',
+  },
+  pause_failed: {
+    status: 503,
+    message: 'The box could not be paused.',
+    hint: 'It goes on running. Try again; GET /v1/boxes/{id}/logs has the reason.',
+  },
   no_agent: { status: 409, message: 'This box has no agent in it.', hint: 'Create a box with runtime "claude-agent" for tasks.' },
   no_model_key: {
     status: 503,

@@ -1,13 +1,16 @@
 import * as boxes from './boxes.ts';
+import * as checkpoints from './checkpoints.ts';
 import * as classic from './classic.ts';
 import * as files from './files.ts';
 import * as host from './host.ts';
+import * as lifecycle from './lifecycle.ts';
 import * as processes from './processes.ts';
 import type { RouteSpec } from './route.ts';
 import * as tasks from './tasks.ts';
+import * as transfer from './transfer.ts';
 
 export * from './route.ts';
-export { boxes, classic, files, host, processes, tasks };
+export { boxes, checkpoints, classic, files, host, processes, tasks, transfer };
 
 /** Every route of the host, in the order of the document. (Namespaces list their names by the alphabet.) */
 export const allRoutes: readonly RouteSpec[] = [
@@ -23,8 +26,23 @@ export const allRoutes: readonly RouteSpec[] = [
   boxes.createBox,
   boxes.listBoxes,
   boxes.getBox,
+  lifecycle.updateBox,
   boxes.killBox,
+  lifecycle.pauseBox,
+  lifecycle.resumeBox,
+  lifecycle.stopBox,
+  lifecycle.boxEvents,
   boxes.boxLogs,
+  checkpoints.createCheckpoint,
+  checkpoints.listCheckpoints,
+  checkpoints.restoreCheckpoint,
+  checkpoints.deleteCheckpoint,
+  checkpoints.forkBox,
+  transfer.exportBox,
+  transfer.prepareExport,
+  transfer.downloadExport,
+  transfer.deleteExport,
+  transfer.importBox,
   tasks.createTask,
   tasks.listTasks,
   tasks.getTask,
@@ -46,7 +64,9 @@ export const allRoutes: readonly RouteSpec[] = [
   processes.processInput,
   processes.processSignal,
   processes.terminal,
+  transfer.usage,
   host.statusV1,
+  lifecycle.drainHost,
   host.openapi,
   host.docs,
 ];

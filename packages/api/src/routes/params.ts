@@ -1,9 +1,13 @@
 import { z } from 'zod';
+import { checkpointId } from '../checkpoints.ts';
 import { boxId, taskId } from '../ids.ts';
+import { exportId } from '../transfer.ts';
 
 /** Parts of paths. */
 export const boxParams = z.object({ box: boxId });
 export const taskParams = z.object({ box: boxId, task: taskId });
+export const checkpointParams = z.object({ box: boxId, checkpoint: checkpointId });
+export const exportParams = z.object({ export: exportId });
 export const questionParams = z.object({
   box: boxId,
   task: taskId,
@@ -38,4 +42,13 @@ export const modelKeyHeaders = {
     .regex(/^[\x21-\x7e]{1,1024}$/, 'must be printable characters without spaces')
     .optional()
     .meta({ description: 'Anthropic key for this box from now on. Stays on the host; never enters the box.' }),
+};
+
+/** Where a stream goes on: browsers' EventSource sends it by itself. */
+export const lastEventHeaders = {
+  'last-event-id': z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be a seq')
+    .optional()
+    .meta({ description: 'As ?after, which has precedence.' }),
 };

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../errors.ts';
 
 /** One route, declared once: the host registers it, the OpenAPI document and `/docs` describe it. */
 export interface RouteSpec {
-  readonly method: 'get' | 'post' | 'put' | 'delete';
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** In OpenAPI's form: `/v1/boxes/{box}`. */
   readonly path: string;
   readonly operationId: string;
@@ -40,6 +40,8 @@ export interface Answer {
 export const routeTags = {
   classic: 'The API of the original claude-in-the-box, unchanged: one box a user, found by user_id.',
   boxes: 'A computer of its own for every user.',
+  checkpoints: 'States of a box to go back to, or to go on from in another box.',
+  transfer: 'Whole boxes, from one host to another.',
   tasks: 'Work for the agent in a box, and the events of it.',
   files: 'Files of a box, all below /workspace.',
   processes: 'Commands, processes and terminals in a box.',

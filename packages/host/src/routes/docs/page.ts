@@ -63,6 +63,8 @@ function section(tag: RouteTag, document: OpenApiDocument): Html {
 const titles: Readonly<Record<RouteTag, string>> = {
   classic: 'Classic API',
   boxes: 'Boxes',
+  checkpoints: 'Checkpoints and forks',
+  transfer: 'Export and import',
   tasks: 'Tasks',
   files: 'Files',
   processes: 'Commands and terminals',

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** What a box takes on the host's disk: allocated blocks, shared ones counted once. */
+export const boxUsage = z
+  .object({
+    box_id: z.string(),
+    user_id: z.string().nullable(),
+    disk_bytes: z.int().meta({ description: 'The private disk.' }),
+    saved_bytes: z.int().meta({ description: 'The memory of a box that is paused.' }),
+    checkpoint_bytes: z.int(),
+    checkpoints: z.int().meta({ description: 'Their number.' }),
+    total_bytes: z.int().meta({ description: 'All of the box’s folder.' }),
+  })
+  .meta({ id: 'BoxUsage' });
+export type BoxUsage = z.infer<typeof boxUsage>;
+
+export const usageQuery = z.object({ user_id: z.string().optional().meta({ description: 'Only the box of this user.' }) });
+export const usageReport = z
+  .object({ boxes: z.array(boxUsage), total_bytes: z.int(), disk_free_bytes: z.int().meta({ description: 'Left on the host.' }) })
+  .meta({ id: 'Usage' });
+export type UsageReport = z.infer<typeof usageReport>;
