@@ -6,7 +6,6 @@ import { SetupError, say, step } from './say.mjs';
 /** Programs that building and running boxes takes, with the Debian package of each. */
 const programs = {
   'qemu-system-x86_64': 'qemu-system-x86',
-  'qemu-img': 'qemu-utils',
   mmdebstrap: 'mmdebstrap',
   buildah: 'buildah',
   crun: 'crun',

@@ -14,7 +14,11 @@ const repoRoot = new URL('../../', import.meta.url).pathname;
 export interface LineMachines {
   readonly dataDir: string;
   /** For `createQemu`, as JSON can carry them. */
-  readonly options: { readonly dataDir: string; readonly bootImageForProbe: { readonly kernel: string; readonly initrd: string } };
+  readonly options: {
+    readonly dataDir: string;
+    readonly bootImageForProbe: { readonly kernel: string; readonly initrd: string };
+    readonly privateMemory: string;
+  };
   create(): Vmm;
   spec(): Promise<VmSpec>;
 }
@@ -28,26 +32,26 @@ export async function prepareLineMachines(): Promise<LineMachines> {
   await copyFile(built.kernel, bootImageForProbe.kernel);
   await copyFile(built.initrd, bootImageForProbe.initrd);
   const initrd = await makeLineGuest(built.initrd, dataDir);
-  const options = { dataDir, bootImageForProbe };
+  const options = { dataDir, bootImageForProbe, privateMemory: built.privateMemory };
   let count = 0;
   return {
     dataDir,
     options,
     create: () => createQemu({ ...options, log: createLog('test', 'silent') }),
     spec: async () => {
-      count += 1;
-      const folder = join(dataDir, 'boxes', String(count));
+      const number = ++count;
+      const folder = join(dataDir, 'boxes', String(number));
       await mkdir(folder, { recursive: true });
       const disk = join(folder, 'disk');
       await writeFile(disk, Buffer.alloc(1024 * 1024));
       return {
-        runId: `run_${process.pid}-${count}`,
+        runId: `run_${process.pid}-${number}`,
         folder,
         machine: { cpus: 1, memoryMib: 192 },
         boot: { kernel: bootImageForProbe.kernel, initrd, cmdline: built.cmdline },
         drives: [{ path: disk, readOnly: false }],
         // By pid, so that several runs at once do not meet.
-        network: { address: `127.${96 + (process.pid & 15)}.${(process.pid >> 4) & 255}.${count}`, ports: [contractPort] },
+        network: { address: `127.${96 + (process.pid & 15)}.${(process.pid >> 4) & 255}.${number}`, ports: [contractPort] },
         brokerSocket: join(folder, 'broker.sock'),
       };
     },

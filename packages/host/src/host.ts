@@ -66,7 +66,8 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
   const images = createImages({ dataDir, repoRoot: fileURLToPath(new URL('../../../', import.meta.url)), log: tell });
 
   const rows = new BoxRows(store, seal, now);
-  const vmm = createQemu({ dataDir, bootImageForProbe: await findBootImage(images, rows), log });
+  const bootFiles = await findBootImage(images, rows);
+  const vmm = createQemu({ dataDir, bootImageForProbe: bootFiles, privateMemory: bootFiles.privateMemory, log });
   const report = await vmm.probe();
   const overhead: Overhead = (memoryMib) =>
     smallOverhead(memoryMib) + translationCacheMib(memoryMib, report.accelerator === 'kvm' ? 'kvm' : 'tcg');

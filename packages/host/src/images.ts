@@ -1,8 +1,8 @@
 import { access, lstat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@citb/daemon';
-import type { Images } from '@citb/images';
+import type { BootImage, Images } from '@citb/images';
 import type { BoxRows } from './boxes/rows.ts';
 import type { Phase } from './hostinfo/host-info.ts';
 
@@ -11,28 +11,30 @@ const mainRuntime = 'claude-agent';
 /** Until a failed build is tried again, ms: a network comes back, a disk is cleared. */
 const retryMs = 60_000;
 
-interface Kernel {
-  readonly kernel: string;
-  readonly initrd: string;
-}
+/** What QEMU needs of an image, whatever the runtime. */
+type BootFiles = Pick<BootImage, 'kernel' | 'initrd' | 'privateMemory'>;
 
 /**
- * A kernel to try the machine's accelerators with. One that boxes already boot from is as good as the present one, and spares
+ * A kernel to try the machine's accelerators with, and QEMU's library. One that boxes already boot from is as good as the present one, and spares
  * an updated host a build before it finds its boxes again.
  * @throws ImageError when there is none and none can be built
  */
-export async function findBootImage(images: Images, rows: BoxRows): Promise<Kernel> {
+export async function findBootImage(images: Images, rows: BoxRows): Promise<BootFiles> {
   const runtimes = await images.runtimes();
   for (const runtime of runtimes) {
     const image = await images.peek(runtime);
     if (image !== undefined) return image;
   }
-  for (const { spec } of rows.all()) if (spec !== null && (await areThere(spec.boot))) return spec.boot;
+  for (const { spec } of rows.all()) {
+    if (spec === null) continue;
+    const files = { ...spec.boot, privateMemory: join(dirname(spec.boot.kernel), 'private-memory.so') };
+    if (await areThere(files)) return files;
+  }
   return await images.get(runtimes.includes('bash') ? 'bash' : (runtimes[0] ?? mainRuntime));
 }
 
-async function areThere({ kernel, initrd }: Kernel): Promise<boolean> {
-  return await Promise.all([access(kernel), access(initrd)]).then(
+async function areThere({ kernel, initrd, privateMemory }: BootFiles): Promise<boolean> {
+  return await Promise.all([kernel, initrd, privateMemory].map((path) => access(path))).then(
     () => true,
     () => false,
   );

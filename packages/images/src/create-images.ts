@@ -141,6 +141,7 @@ function bootImage(plan: Plan, guest: Artifact, drive: Artifact): BootImage {
     cmdline,
     root: join(drive.folder, 'root.img'),
     tools: join(guest.folder, 'tools.img'),
+    privateMemory: join(guest.folder, 'private-memory.so'),
     manifest: plan.manifest,
   };
 }

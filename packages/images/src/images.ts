@@ -11,6 +11,8 @@ export interface BootImage {
   readonly root: string;
   /** /dev/vdc: node, envd, the agent server, busybox. */
   readonly tools: string;
+  /** For the host: loaded into QEMU, makes its mapping of a guest's memory private (packages/images/guest/private-memory.c). */
+  readonly privateMemory: string;
   readonly manifest: ImageManifest;
 }
 

@@ -6,7 +6,6 @@ import { type Finding, failure, ok, warning } from './check.ts';
 export const programs: Readonly<Record<string, string>> = {
   [process.arch === 'arm64' ? 'qemu-system-aarch64' : 'qemu-system-x86_64']:
     process.arch === 'arm64' ? 'qemu-system-arm' : 'qemu-system-x86',
-  'qemu-img': 'qemu-utils',
   mmdebstrap: 'mmdebstrap',
   buildah: 'buildah',
   crun: 'crun',

@@ -34,6 +34,7 @@ const image: BootImage = {
   cmdline: '',
   root: '/dev/null',
   tools: '/dev/null',
+  privateMemory: '/dev/null',
   manifest: { runtime: 'bash', description: '', agent: false, memoryMib: 256, cpus: 1 },
 };
 const daemon = createBoxes({

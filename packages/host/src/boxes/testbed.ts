@@ -203,6 +203,7 @@ async function image(runtime: string, step: (name: string) => Promise<void>): Pr
     cmdline: 'quiet',
     root: '/root.img',
     tools: '/tools.img',
+    privateMemory: '/private-memory.so',
     manifest: { runtime, description: '', agent: runtime === 'claude-agent', memoryMib: runtime === 'bash' ? 256 : 1024, cpus: 1 },
   };
 }

@@ -14,7 +14,6 @@ const noWords = 'it left no message';
 /** Debian's packages for the programs that are called otherwise. */
 const packages: Readonly<Record<string, string>> = {
   'qemu-system-x86_64': 'qemu-system-x86',
-  'qemu-img': 'qemu-utils',
   setpriv: 'util-linux',
 };
 
@@ -27,6 +26,7 @@ export async function launch(
   command: readonly string[],
   logPath: string,
   cgroup: Cgroup,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ child: ChildProcess; identity: ProcessIdentity }> {
   const [program = '', ...args] = command;
   const log = await open(logPath, 'w', 0o600).then(async (file) => {
@@ -38,7 +38,7 @@ export async function launch(
       detached: true,
       cwd: '/',
       stdio: ['ignore', log.fd, log.fd],
-      env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8' },
+      env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', ...environment },
     });
     child.unref();
     if (child.pid === undefined) {

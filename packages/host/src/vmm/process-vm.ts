@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Console } from './console.ts';
 import { dialTcp } from './dial.ts';
 import type { ExitWatch } from './exit.ts';
-import { isAlive, residentMemory, signalProcess, waitGone } from './process.ts';
+import { isAlive, ownMemory, signalProcess, waitGone } from './process.ts';
 import type { Snapshot, Vm, VmExit, VmRecord, VmSpec } from './vmm.ts';
 
 /** After SIGKILL the kernel still has to free the memory, in ms. */
@@ -33,7 +33,7 @@ export abstract class ProcessVm implements Vm {
 
   abstract pause(): Promise<void>;
   abstract resume(): Promise<void>;
-  abstract snapshot(folder: string): Promise<Snapshot>;
+  abstract snapshot(folder: string, shared?: boolean): Promise<Snapshot>;
   /** Presses the power button, of a machine that runs. */
   protected abstract powerDown(): Promise<void>;
 
@@ -71,7 +71,7 @@ export abstract class ProcessVm implements Vm {
   }
 
   async memoryUsed(): Promise<number> {
-    return isAlive(this.record) ? residentMemory(this.record.pid) : 0;
+    return isAlive(this.record) ? ownMemory(this.record.pid) : 0;
   }
 
   async #end(): Promise<VmExit> {

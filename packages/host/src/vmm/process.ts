@@ -48,10 +48,11 @@ export async function waitGone(process: ProcessIdentity, deadlineMs: number): Pr
   }
 }
 
-/** Resident memory in bytes; 0 when the process is gone. */
-export async function residentMemory(pid: number): Promise<number> {
+/** Memory that would be free without the process, in bytes: not what it maps of files, which others share. 0 when it is gone. */
+export async function ownMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0);
+  return (kib('RssAnon') + kib('RssShmem')) * 1024;
 }
 
 /** Every process of this machine that we may look at, with its arguments. */

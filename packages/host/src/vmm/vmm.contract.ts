@@ -178,6 +178,33 @@ export function vmmContract(name: string, setup: () => Promise<VmmSubject>): voi
       assert.equal(await ask(third, 'get'), 'own');
     });
 
+    test('many machines begin from one snapshot, outlive it, and can be saved themselves', async () => {
+      const folder = join(subject.dataDir, 'template');
+      const first = await vmm.boot(await subject.spec());
+      await using machines = new AsyncDisposableStack();
+      machines.defer(() => first.kill());
+      await ask(first, 'set template');
+      await first.pause();
+      const template = await first.snapshot(folder, true);
+      await first.kill();
+      const clones = await Promise.all([1, 2, 3].map(async () => vmm.restore(await subject.spec(), template)));
+      for (const clone of clones) machines.defer(() => clone.kill());
+      await rm(folder, { recursive: true });
+      const words = await Promise.all(
+        clones.map(async (clone, index) => {
+          assert.equal(await ask(clone, 'get'), 'template');
+          await ask(clone, `set ${index}`);
+          await clone.pause();
+          const own = await clone.snapshot(join(subject.dataDir, `own-${index}`));
+          await clone.kill();
+          const again = await vmm.restore(await subject.spec(), own);
+          machines.defer(() => again.kill());
+          return ask(again, 'get');
+        }),
+      );
+      assert.deepEqual(words, ['0', '1', '2']);
+    });
+
     test('a snapshot that does not fit or is damaged is refused, and nothing is left', async () => {
       const spec = await subject.spec();
       const folder = join(subject.dataDir, 'snapshot-3');

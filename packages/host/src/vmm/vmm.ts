@@ -55,8 +55,9 @@ export interface Vm {
   /**
    * Writes the machine's state into `folder` (the VM must be paused; it stays paused). The files are complete and synced when it resolves.
    * The disks are not copied: the caller keeps or copies them while the VM is paused.
+   * @param shared for many machines at once, which share its memory until they write: of a machine that was booted, not restored
    */
-  snapshot(folder: string): Promise<Snapshot>;
+  snapshot(folder: string, shared?: boolean): Promise<Snapshot>;
 
   /** Asks the guest to shut down cleanly, ends it by force after `graceMs`. Resolves when it is gone. */
   stop(graceMs: number): Promise<void>;
@@ -68,7 +69,7 @@ export interface Vm {
   /** Called with each new piece of console output; returns how to stop. */
   onConsole(listener: (text: string) => void): () => void;
 
-  /** Resident memory of the VMM process in bytes. */
+  /** Memory that would be free without it, in bytes: what machines share counts for none of them. */
   memoryUsed(): Promise<number>;
 }
 

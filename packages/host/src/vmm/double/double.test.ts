@@ -13,19 +13,19 @@ vmmContract('the double', async () => {
     dataDir,
     create: () => createDouble({ program }),
     spec: async () => {
-      count += 1;
-      const folder = join(dataDir, 'boxes', String(count));
+      const number = ++count;
+      const folder = join(dataDir, 'boxes', String(number));
       await mkdir(folder, { recursive: true });
       const disk = join(folder, 'disk');
       await writeFile(disk, '');
       return {
-        runId: `run_${process.pid}-${count}`,
+        runId: `run_${process.pid}-${number}`,
         folder,
         machine: { cpus: 1, memoryMib: 128 },
         boot: { kernel: '', initrd: '', cmdline: '' },
         drives: [{ path: disk, readOnly: false }],
         // By pid, so that several runs of this suite at once do not meet.
-        network: { address: `127.${64 + (process.pid & 31)}.${(process.pid >> 5) & 255}.${count}`, ports: [contractPort] },
+        network: { address: `127.${64 + (process.pid & 31)}.${(process.pid >> 5) & 255}.${number}`, ports: [contractPort] },
         brokerSocket: undefined,
       };
     },

@@ -34,8 +34,8 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
       x86_64.cpu[accelerator],
     ],
     ['-smp', String(machine.cpus), '-m', `${machine.memoryMib}M`],
-    // memfd, shared: docs/decisions/002-guest-memory.md.
-    ['-object', `memory-backend-memfd,id=ram,size=${machine.memoryMib}M,share=on`],
+    // `share=on` only for QEMU, so that it leaves the memory out of what it saves: private-memory.c.
+    ['-object', `memory-backend-file,id=ram,size=${machine.memoryMib}M,mem-path=${escapeCommas(files.memory)},share=on`],
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-S'],
     // `spawn` has to stay allowed: user networking starts one socat for each connection to the broker. `elevateprivileges` too: it
     // calls setsid before, which that forbids, silently. The filter brings no_new_privs, so there is nothing to elevate to.

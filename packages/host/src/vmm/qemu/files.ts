@@ -11,6 +11,8 @@ export interface VmFiles {
   readonly serial: string;
   readonly migration: string;
   readonly pid: string;
+  /** What the guest's memory is mapped from. */
+  readonly memory: string;
   /** What QEMU itself says (stdout and stderr). */
   readonly log: string;
 }
@@ -24,6 +26,7 @@ export function vmFiles(folder: string): VmFiles {
     serial: socketPath(join(own, 'serial')),
     migration: socketPath(join(own, 'migration')),
     pid: join(own, 'pid'),
+    memory: join(folder, 'memory'),
     log: join(folder, 'qemu.log'),
   };
 }

@@ -12,7 +12,7 @@ const ownProcesses = 256;
 
 /**
  * The limits of one VM's cgroup. The disks' page cache counts as well, but the kernel gives that back under pressure;
- * the guest's memory it cannot (memfd, no swap).
+ * what the guest has written of its memory it cannot (no swap).
  */
 export function machineLimits(machine: Machine, accelerator: Accelerator): CgroupLimits {
   return {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { access, constants, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { x } from 'tinyexec';
@@ -44,18 +44,25 @@ export async function probeQemu(options: QemuOptions, signal?: AbortSignal): Pro
   });
   const unusable = (version: string, reason: string): Probe => ({ report: report(false, version, 'none', reason), facts: undefined });
   if (process.arch !== x86_64.host) return unusable('', `the QEMU driver is for x86_64 hosts, this is ${process.arch}`);
-  for (const program of ['qemu-img', 'socat']) {
-    if (!(await isThere(program))) return unusable('', notInstalled(program));
-  }
+  if (!(await isThere('socat'))) return unusable('', notInstalled('socat'));
   const version = await qemuVersion();
   if (version === undefined) return unusable('', notInstalled(x86_64.binary));
-  const facts = { version, isolation, log: options.log };
+  const facts = { version, isolation, privateMemory: await keepLibrary(options), log: options.log };
   try {
     const { accelerator, reason } = await chooseAccelerator(options, facts, signal);
     return { report: report(true, version, accelerator, reason), facts: { ...facts, accelerator } };
   } catch (error) {
     return unusable(version, `QEMU boots no machine here: ${(error as Error).message}`);
   }
+}
+
+/** In the data directory, where it stays when images are replaced, and where QEMU's users may read it. */
+async function keepLibrary({ dataDir, privateMemory }: QemuOptions): Promise<string> {
+  const path = join(dataDir, 'private-memory.so');
+  await copyFile(privateMemory, `${path}.${process.pid}`);
+  await chmod(`${path}.${process.pid}`, 0o555);
+  await rename(`${path}.${process.pid}`, path);
+  return path;
 }
 
 async function chooseAccelerator(options: QemuOptions, facts: Omit<QemuFacts, 'accelerator'>, signal?: AbortSignal): Promise<Verdict> {
@@ -150,8 +157,7 @@ async function qemuVersion(): Promise<string | undefined> {
 }
 
 async function isThere(program: string): Promise<boolean> {
-  const argument = program === 'socat' ? '-V' : '--version';
-  return x(program, [argument], { timeout: 20_000 }).then(
+  return x(program, ['-V'], { timeout: 20_000 }).then(
     (result) => result.exitCode === 0,
     () => false,
   );

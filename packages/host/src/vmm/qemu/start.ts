@@ -10,7 +10,8 @@ import { qemuArguments } from './command-line.ts';
 import { vmFiles } from './files.ts';
 import { boxUid, type Isolation, prepareFolder, withRights } from './isolation.ts';
 import { lastWords, launch } from '../launch.ts';
-import { loadMemory } from './memory.ts';
+import { emptyMemory, loadPages, sameMemory } from './memory/memory.ts';
+import { memoryMappings } from './memory/mappings.ts';
 import { loadState } from './migration.ts';
 import { Qmp } from './qmp.ts';
 import { machineLimits } from './limits.ts';
@@ -27,6 +28,8 @@ export interface QemuFacts {
   readonly version: string;
   readonly accelerator: Accelerator;
   readonly isolation: Isolation;
+  /** The library that makes QEMU's mapping of the guest's memory private. */
+  readonly privateMemory: string;
   readonly log: Logger;
 }
 
@@ -38,7 +41,7 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
   signal?.throwIfAborted();
   const files = vmFiles(spec.folder);
   const key = await snapshotKey(spec, facts.version, facts.accelerator);
-  if (snapshot !== undefined) await checkSnapshot(snapshot, key);
+  const saved = snapshot === undefined ? undefined : { ...(await checkSnapshot(snapshot, key)), files: snapshotFiles(snapshot.folder) };
   await checkFiles(spec);
 
   await using stack = new AsyncDisposableStack();
@@ -46,10 +49,15 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
   const uid = boxUid(facts.isolation, spec);
   stack.defer(() => removeLeftovers(cgroups, spec));
   await prepareFolder(spec, uid);
+  if (saved === undefined) await emptyMemory(files.memory, spec.machine.memoryMib);
+  else await sameMemory(saved.files.base, files.memory);
   const cgroup = await cgroups.create(spec.runId, machineLimits(spec.machine, facts.accelerator));
 
-  const command = [x86_64.binary, ...qemuArguments(spec, facts.accelerator, snapshot !== undefined)];
-  const { child, identity } = await launch(withRights(facts.isolation, uid, command), files.log, cgroup);
+  const command = [x86_64.binary, ...qemuArguments(spec, facts.accelerator, saved !== undefined)];
+  const { child, identity } = await launch(withRights(facts.isolation, uid, command), files.log, cgroup, {
+    LD_PRELOAD: facts.privateMemory,
+    CITB_MEMORY: files.memory,
+  });
   const exit = watchExit(identity, child);
   stack.defer(async () => {
     signalProcess(identity, 'SIGKILL');
@@ -62,10 +70,10 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
     stack.defer(() => qmp.close());
     const console = await Console.begin(spec.folder, files.serial);
     stack.defer(() => console.close());
-    if (snapshot !== undefined) {
-      const saved = snapshotFiles(snapshot.folder);
-      await loadMemory(saved.memory, identity.pid, cgroup, stop);
-      await loadState(qmp, files.migration, saved.state);
+    memoryMappings(identity.pid, files.memory);
+    if (saved !== undefined) {
+      if (!saved.shared) await loadPages(saved.files.pages, identity.pid, files.memory);
+      await loadState(qmp, files.migration, saved.files.state);
     }
     stop.throwIfAborted();
     await qmp.execute('cont');

@@ -4,7 +4,7 @@ import { ProcessVm, type VmParts } from '../process-vm.ts';
 import { VmmError } from '../vmm-error.ts';
 import type { Snapshot } from '../vmm.ts';
 import { vmFiles } from './files.ts';
-import { saveMemory } from './memory.ts';
+import { savePages } from './memory/memory.ts';
 import { saveState } from './migration.ts';
 import type { Qmp } from './qmp.ts';
 import { writeSnapshot } from './snapshot.ts';
@@ -31,14 +31,15 @@ export class QemuVm extends ProcessVm {
     await this.#qmp.execute('cont');
   }
 
-  async snapshot(folder: string): Promise<Snapshot> {
+  async snapshot(folder: string, shared = false): Promise<Snapshot> {
     const { status } = runStatus.parse(await this.#qmp.execute('query-status'));
     // `postmigrate`: paused, and a snapshot was taken before.
     if (status !== 'paused' && status !== 'postmigrate') throw new VmmError(`only a paused machine can be saved, this one is ${status}`);
     const { spec, key } = this.parts;
-    return writeSnapshot(folder, { key, machine: spec.machine }, async (files) => {
-      await saveState(this.#qmp, vmFiles(spec.folder).migration, files.state);
-      await saveMemory(this.record.pid, files.memory);
+    const { migration, memory } = vmFiles(spec.folder);
+    return writeSnapshot(folder, { key, machine: spec.machine, shared }, memory, async (files) => {
+      await saveState(this.#qmp, migration, files.state);
+      await savePages(this.record.pid, memory, files.pages);
     });
   }
 
