@@ -24,6 +24,8 @@ export interface BoxesModule {
   readonly access: BoxAccess;
   /** For the status page. */
   readonly live: LiveBoxes;
+  /** For the other verbs of boxes: checkpoints, forks, export and import. */
+  readonly parts: BoxParts;
   /** Puts right what a crash left; calls at once share one run. Call it before the first request, then every 60 s. */
   reconcile(): Promise<MaintenanceReport>;
   /** Machines go on running; creations on their way are taken back. New requests get host_stopping. */
@@ -135,6 +137,7 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
     },
     access,
     live,
+    parts,
     reconcile: () => {
       reconciling ??= reconcile(parts).finally(() => {
         reconciling = undefined;

@@ -28,6 +28,12 @@ export class SealedModelKeys implements ModelKeys {
       .run(boxId, this.#seal.seal(key, place(boxId)));
   }
 
+  /** Gives a box the own key of another; nothing happens when that has none. */
+  copy(from: string, to: string): void {
+    const row = this.#store.db.prepare('SELECT sealed FROM model_keys WHERE box_id = ?').get(from) as { sealed: Uint8Array } | undefined;
+    if (row !== undefined) this.set(to, this.#seal.open(row.sealed, place(from)));
+  }
+
   /** The box is gone, and so is its key. */
   forget(boxId: string): void {
     this.#store.db.prepare('DELETE FROM model_keys WHERE box_id = ?').run(boxId);
