@@ -53,6 +53,11 @@ export const errorTable = {
     message: 'The box has as many checkpoints as a box may have.',
     hint: 'Delete one first: DELETE /v1/boxes/{id}/checkpoints/{checkpoint}.',
   },
+  checkpoint_failed: {
+    status: 503,
+    message: 'The state of the box could not be copied.',
+    hint: 'The box goes on as it was. Try again; GET /v1/boxes/{id}/logs has the reason.',
+  },
   rolled_back: {
     status: 409,
     message: 'The box was rolled back to an earlier state while the task ran.',

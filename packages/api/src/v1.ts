@@ -2,13 +2,11 @@ import { z } from 'zod';
 import { boxId, boxState, conversationName, runtimes, taskId, taskState, userId } from './ids.ts';
 import { context, fileContent } from './messages.ts';
 import { envVars } from './classic.ts';
+import { labels } from './labels.ts';
+import { lifetimeSettings, timeoutAction } from './lifecycle.ts';
 import { limits, sizes } from './limits.ts';
 import { taskOptions } from './guest.ts';
 import { taskEvent, taskOutcome, usageEvent } from './events.ts';
-
-const labels = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/), z.string().max(256))
-  .refine((all) => Object.keys(all).length <= limits.labels, `at most ${limits.labels} labels`);
 
 export const boxCreate = z
   .object({
@@ -33,12 +31,7 @@ export const boxCreate = z
       .optional()
       .meta({ description: 'MiB. Default 1024 for claude-agent, 256 for the others.' }),
     cpus: z.int().min(sizes.cpus.min).max(sizes.cpus.max).optional().meta({ description: 'Default 2 for claude-agent, 1 for the others.' }),
-    timeout_s: z
-      .int()
-      .min(1)
-      .max(365 * 24 * 3600)
-      .optional()
-      .meta({ description: 'The box is killed this many seconds after its creation. Default: never.' }),
+    ...lifetimeSettings,
   })
   .meta({ id: 'BoxCreate' });
 export type BoxCreate = z.input<typeof boxCreate>;
@@ -58,7 +51,10 @@ export const box = z
     pid: z.int().nullable(),
     run_id: z.string().nullable(),
     created: z.iso.datetime(),
-    expires: z.iso.datetime().nullable(),
+    expires: z.iso.datetime().nullable().meta({ description: 'When on_timeout happens.' }),
+    on_timeout: timeoutAction,
+    idle_s: z.int().meta({ description: 'Paused after so many seconds without activity; 0: never.' }),
+    keep_alive_until: z.iso.datetime().nullable(),
   })
   .meta({ id: 'Box' });
 export type Box = z.infer<typeof box>;

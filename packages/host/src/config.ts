@@ -16,6 +16,12 @@ export interface HostConfig {
   /** Claude model of tasks that name none: always one, so that an update of Claude Code does not change it unasked. */
   readonly model: string;
   readonly diskMib: number;
+  /** Boxes without activity are paused after so many seconds, unless they say otherwise; 0: never. */
+  readonly idleS: number;
+  /** What happens to running boxes when the daemon is told to end. */
+  readonly onSigterm: 'keep' | 'pause';
+  /** For pausing all of them then. */
+  readonly drainMs: number;
   /** Undefined: by memory. */
   readonly maxBoxes: number | undefined;
   readonly memoryReserveMib: number | undefined;
@@ -64,6 +70,9 @@ const environment = z.object({
   CITB_ANTHROPIC_BASE_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).default('https://api.anthropic.com'),
   CITB_MODEL: z.string().max(200, 'must be the name of a model').default('claude-opus-5-5'),
   CITB_DISK_MIB: whole(sizes.diskMib.min, sizes.diskMib.max).default(sizes.diskMib.default),
+  CITB_IDLE_S: whole(0, 365 * 24 * 3600).default(600),
+  CITB_ON_SIGTERM: z.enum(['keep', 'pause'], 'must be keep (boxes go on running) or pause (they are saved to disk)').default('keep'),
+  CITB_DRAIN_S: whole(1, 3600).default(25),
   CITB_MAX_BOXES: whole(1, 100_000).optional(),
   CITB_MEMORY_RESERVE_MIB: whole(0, 1024 * 1024).optional(),
   CITB_MEMORY_OVERSUBSCRIPTION: z.coerce
@@ -106,6 +115,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): H
     anthropicBaseUrl: given.CITB_ANTHROPIC_BASE_URL,
     model: given.CITB_MODEL,
     diskMib: given.CITB_DISK_MIB,
+    idleS: given.CITB_IDLE_S,
+    onSigterm: given.CITB_ON_SIGTERM,
+    drainMs: given.CITB_DRAIN_S * 1000,
     maxBoxes: given.CITB_MAX_BOXES,
     memoryReserveMib: given.CITB_MEMORY_RESERVE_MIB,
     memoryOversubscription: given.CITB_MEMORY_OVERSUBSCRIPTION,

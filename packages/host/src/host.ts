@@ -10,6 +10,7 @@ import { createImages } from '@citb/images';
 import { Admission, defaultMaxBoxes, defaultReserve, memoryLimit, type Overhead, smallOverhead } from './boxes/admission.ts';
 import { BootSlots } from './boxes/boot-slots.ts';
 import { createBoxes } from './boxes/boxes.ts';
+import { cpuTime } from './boxes/cpu-time.ts';
 import { BoxRows } from './boxes/rows.ts';
 import { createBroker } from './broker/broker.ts';
 import { createLedger } from './broker/ledger.ts';
@@ -98,7 +99,14 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     modelKeys,
     logs,
     log,
-    settings: { dataDir, diskMib: config.diskMib, model: config.model, startDeadlineMs: config.startDeadlineMs ?? startDeadline(report) },
+    settings: {
+      dataDir,
+      diskMib: config.diskMib,
+      idleS: config.idleS,
+      model: config.model,
+      startDeadlineMs: config.startDeadlineMs ?? startDeadline(report),
+    },
+    cpuTime,
     now,
   });
   const { access } = boxes;
@@ -119,6 +127,10 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     admission,
     taskCounts: (id) => tasks.counts(id),
     reconcile: () => boxes.reconcile(),
+    drain: async (deadlineMs) => {
+      phase = { status: 'stopping' };
+      return await boxes.drain(deadlineMs);
+    },
     phase: () => phase,
     now,
   });

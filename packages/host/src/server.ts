@@ -6,15 +6,18 @@ import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { type ApiKeyCheck, requireKey } from './routes/auth.ts';
 import { boxRoutes } from './routes/boxes.ts';
+import { checkpointRoutes } from './routes/checkpoints.ts';
 import { classicRoutes } from './routes/classic.ts';
 import { answerClientErrors, answerOutside } from './routes/client-errors.ts';
 import { fileRoutes } from './routes/files.ts';
 import { bodyDeadline, cors, secureHeaders, validAddress } from './routes/head.ts';
 import { hostRoutes } from './routes/host.ts';
+import { lifecycleRoutes } from './routes/lifecycle.ts';
 import { methodRoutes } from './routes/methods.ts';
 import { processRoutes } from './routes/processes.ts';
 import { register } from './routes/register.ts';
 import { taskRoutes } from './routes/tasks.ts';
+import { transferRoutes } from './routes/transfer.ts';
 import { acceptTerminals } from './routes/upgrade.ts';
 import type { Services } from './services.ts';
 
@@ -64,6 +67,9 @@ export function createServer({
   app.use(secureHeaders, cors(options.corsOrigins ?? []), validAddress, requireKey(apiKeyCheck), bodyDeadline(options.bodyIdleMs));
   classicRoutes(app, services, settings);
   boxRoutes(app, services, settings);
+  lifecycleRoutes(app, services, settings);
+  checkpointRoutes(app, services);
+  transferRoutes(app, services, settings);
   taskRoutes(app, services, settings);
   fileRoutes(app, services, settings);
   processRoutes(app, services, settings);

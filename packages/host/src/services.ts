@@ -2,8 +2,12 @@ import type { Readable } from 'node:stream';
 import type {
   AnswerRequest,
   Box,
+  BoxEvent,
+  BoxExport,
   BoxState,
+  Checkpoint,
   ContextMessage,
+  DrainReport,
   ExecEvent,
   FileChange,
   FileContent,
@@ -17,6 +21,8 @@ import type {
   Task,
   TaskEvent,
   TaskOptions,
+  UsageReport,
+  TimeoutAction,
 } from '@citb/api';
 
 /**
@@ -28,6 +34,8 @@ export interface Services {
   readonly tasks: Tasks;
   readonly files: Files;
   readonly processes: Processes;
+  readonly checkpoints: Checkpoints;
+  readonly transfer: Transfer;
   readonly host: HostInfo;
 }
 
@@ -47,6 +55,16 @@ export interface Boxes {
   }): Promise<{ boxes: Box[]; next: string | null }>;
   /** Resolves when nothing of it is left. @throws box_not_found */
   kill(id: string): Promise<void>;
+  /** Resolves when its memory and processes are on the disk and its machine is gone. @throws box_not_found, box_not_running, pause_failed, host_disk_full */
+  pause(id: string): Promise<Box>;
+  /** Resolves when it runs, as it was when it was paused; else booted from its disk. @throws box_not_found, box_failed, host_full */
+  resume(id: string): Promise<Box>;
+  /** Resolves when its guest has shut down and its machine is gone. @throws box_not_found */
+  stop(id: string): Promise<Box>;
+  /** Changes settings, whatever its machine does. @throws box_not_found */
+  update(id: string, change: BoxChange): Promise<Box>;
+  /** Recorded events after `after`, then those that come; ends after `killed`. `undefined` = heartbeat. @throws box_not_found, at once */
+  events(id: string, after: number, signal: AbortSignal): AsyncIterable<BoxEvent | undefined>;
   /** The last lines, then with `follow` those that come, until the signal. */
   logs(id: string, options: { tail: number; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>;
 }
@@ -62,6 +80,56 @@ export interface NewBox {
   readonly memoryMib?: number | undefined;
   readonly cpus?: number | undefined;
   readonly timeoutS?: number | undefined;
+  readonly onTimeout?: TimeoutAction | undefined;
+  /** Default: the host's. */
+  readonly idleS?: number | undefined;
+  /** ms since 1970. */
+  readonly keepAliveUntil?: number | undefined;
+}
+
+/** What is left out stays as it is. */
+export interface BoxChange {
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly idleS?: number | undefined;
+  /** ms since 1970. */
+  readonly keepAliveUntil?: number | null | undefined;
+  /** From now. */
+  readonly timeoutS?: number | null | undefined;
+  readonly onTimeout?: TimeoutAction | undefined;
+}
+
+export interface Checkpoints {
+  /** The state of a box as of one moment; a box that runs goes on. @throws checkpoint_limit, host_disk_full, checkpoint_failed */
+  create(boxId: string, wish: { name?: string | undefined; memory: boolean }): Promise<Checkpoint>;
+  /** Oldest first. */
+  list(boxId: string): Promise<Checkpoint[]>;
+  /** Resolves when the box answers, as it was then. @throws checkpoint_not_found, host_full, host_disk_full, box_failed */
+  restore(boxId: string, checkpointId: string): Promise<Box>;
+  /** @throws checkpoint_not_found */
+  remove(boxId: string, checkpointId: string): Promise<void>;
+  /** A new box that is this one in all; resolves when it answers. @throws box_exists, checkpoint_not_found, host_full, host_disk_full */
+  fork(boxId: string, request: ForkRequest, idempotencyKey?: string): Promise<Box>;
+}
+
+export interface ForkRequest {
+  readonly id?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** ANTHROPIC_API_KEY is taken out of it here. */
+  readonly envVars?: Readonly<Record<string, string>> | undefined;
+  readonly checkpoint?: string | undefined;
+}
+
+export interface Transfer {
+  /** Makes the file; resolves when its content is final. @throws export_limit, host_disk_full */
+  prepare(boxId: string): Promise<BoxExport>;
+  /** A prepared file, or a part of it. `range`: the Range header as it came. @throws export_not_found, range_not_satisfiable */
+  read(exportId: string, range: string | undefined): Promise<FileDownload>;
+  /** @throws export_not_found */
+  remove(exportId: string): Promise<void>;
+  /** A box from an exported one; it appears, `stopped`, when all of it was checked. @throws import_invalid, import_version, box_exists */
+  import(body: Readable, options: { id?: string | undefined; userId?: string | undefined; signal: AbortSignal }): Promise<Box>;
+  usage(query: { userId?: string | undefined }): Promise<UsageReport>;
 }
 
 export interface Tasks {
@@ -155,4 +223,6 @@ export interface HostInfo {
   status(): Promise<HostStatus>;
   /** Cleans what belongs to no box. Also run at start and every 60 s. */
   maintain(): Promise<MaintenanceReport>;
+  /** Saves running boxes to their disks; from then on requests get host_stopping. */
+  drain(deadlineMs: number): Promise<DrainReport>;
 }

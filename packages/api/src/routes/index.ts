@@ -10,7 +10,7 @@ import * as tasks from './tasks.ts';
 import * as transfer from './transfer.ts';
 
 export * from './route.ts';
-export { boxes, checkpoints, classic, files, host, processes, tasks, transfer };
+export { boxes, checkpoints, classic, files, host, lifecycle, processes, tasks, transfer };
 
 /** Every route of the host, in the order of the document. (Namespaces list their names by the alphabet.) */
 export const allRoutes: readonly RouteSpec[] = [

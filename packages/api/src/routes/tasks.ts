@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { answerRequest } from '../guest.ts';
 import { eventsQuery, pageQuery, task, taskCreate, taskCreateQuery, taskList, taskStreamLine } from '../v1.ts';
-import { boxParams, idempotencyHeaders, modelKeyHeaders, questionParams, taskParams } from './params.ts';
+import { boxParams, idempotencyHeaders, lastEventHeaders, modelKeyHeaders, questionParams, taskParams } from './params.ts';
 import { json, mediaTypes, route, stream } from './route.ts';
 
 export const createTask = route({
@@ -104,13 +104,7 @@ export const taskEvents = route({
     'stream, not the task, ended early.',
   params: taskParams,
   query: eventsQuery,
-  headers: z.object({
-    'last-event-id': z
-      .string()
-      .regex(/^\d{1,15}$/, 'must be a seq')
-      .optional()
-      .meta({ description: 'As ?after, which has precedence.' }),
-  }),
+  headers: z.object(lastEventHeaders),
   answers: {
     200: stream(taskStreamLine, 'The events.'),
     204: { description: 'To a Last-Event-ID at the end of a task: there will be no more, do not connect again.' },

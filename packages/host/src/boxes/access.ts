@@ -16,10 +16,17 @@ export interface LiveBox {
 /** How tasks, files and processes come to boxes; implemented by `boxes/`. */
 export interface BoxAccess {
   /**
-   * The box, awake: its machine is started again from its disk when it is gone. Callers at once share one start.
+   * The box, awake: restored when it was paused, started again from its disk when its machine is gone. Callers at once share one start.
    * @throws box_not_found, box_failed, host_stopping
    */
   awake(boxId: string): Promise<LiveBox>;
+  /** Something goes on in the box until the returned object is disposed of: it is not idle meanwhile. Enter it before `awake`. */
+  use(boxId: string): Disposable;
+  /**
+   * Resolves at once, but for a box that was put to sleep by somebody's wish: then when it runs again, or the signal aborts. For work
+   * that goes on by itself; what is asked for now wakes the box.
+   */
+  wanted(boxId: string, signal: AbortSignal): Promise<void>;
   /** Does not start anything. */
   ifRunning(boxId: string): LiveBox | undefined;
   /** Called for each new incarnation (created, restarted, adopted). Returns how to stop. */

@@ -1,11 +1,17 @@
-import { ApiError, type MaintenanceReport } from '@citb/api';
+import { ApiError, type Box, type DrainReport, type MaintenanceReport } from '@citb/api';
 import type { Boxes, NewBox } from '../services.ts';
+import type { VmRecord } from '../vmm/vmm.ts';
 import type { BoxAccess, LiveBox } from './access.ts';
+import { Activity } from './activity.ts';
 import { claimBox } from './create.ts';
+import { drainBoxes } from './drain.ts';
+import { BoxEvents } from './events/events.ts';
 import { Expiry } from './expiry.ts';
+import { IdleWatch } from './idle.ts';
 import { inBox } from './in-box.ts';
 import type { Addresses } from './ports.ts';
 import { AddressBook } from './address-book.ts';
+import { endTime, warnOfExpiry } from './lifetime.ts';
 import { LiveBoxes } from './live.ts';
 import { listBoxes } from './list.ts';
 import type { BoxParts } from './parts.ts';
@@ -13,7 +19,10 @@ import { RecentFailures } from './recent-failures.ts';
 import { reconcile } from './reconcile.ts';
 import { removeBox } from './remove.ts';
 import { type BoxRow, boxOf } from './rows.ts';
+import { pauseBox } from './pause.ts';
+import { changeBox } from './settings.ts';
 import { startBox } from './start.ts';
+import { stopBox } from './stop.ts';
 import { Writers } from './writer.ts';
 
 /** All that has to do with boxes, put together. */
@@ -28,27 +37,37 @@ export interface BoxesModule {
   readonly parts: BoxParts;
   /** Puts right what a crash left; calls at once share one run. Call it before the first request, then every 60 s. */
   reconcile(): Promise<MaintenanceReport>;
+  /** Saves all running boxes to their disks, the one used last first; new requests get host_stopping from then on. */
+  drain(deadlineMs: number): Promise<DrainReport>;
   /** Machines go on running; creations on their way are taken back. New requests get host_stopping. */
   close(): Promise<void>;
 }
 
 /** What {@link createBoxes} makes itself is left out. */
-export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'addresses'> & { readonly addresses: Addresses };
+export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'addresses' | 'events'> & {
+  readonly addresses: Addresses;
+  /** CPU time that a VMM has used, in ms. */
+  readonly cpuTime: (record: VmRecord) => number | undefined;
+};
 
 /** A box that was there before and does not answer within this is told as unreachable, in ms. */
 const answerMs = 30_000;
 
 /** Nothing is started, opened or scheduled before `reconcile`. */
-export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModule {
+export function createBoxes({ addresses, cpuTime, ...options }: BoxesOptions): BoxesModule {
   const parts: BoxParts = {
     ...options,
     addresses: new AddressBook(addresses),
     live: new LiveBoxes(options.log),
     writers: new Writers<LiveBox>(),
     failures: new RecentFailures(options.now),
+    events: new BoxEvents(options.rows.store, options.now),
   };
-  const { rows, live, writers, logs, modelKeys } = parts;
-  const expiry = new Expiry(() => rows.nextExpiry(), expireNow, options.now);
+  const { rows, live, writers, logs, events, modelKeys, log, now } = parts;
+  const activity = new Activity(now);
+  const expiry = new Expiry(() => rows.nextExpiry(), expireNow, now);
+  const pauseIdle = (id: string, still: () => boolean): Promise<void> => writers.run(id, () => pauseBox(parts, id, { why: 'idle', still }));
+  const idle = new IdleWatch({ live, rows, events, activity, cpuTime, pause: pauseIdle, log, now });
   let stopping = false;
   let reconciling: Promise<MaintenanceReport> | undefined;
 
@@ -70,9 +89,20 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
     return await start(id);
   }
 
+  async function wanted(id: string, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const leave = live.onStarted((box) => box.id === id && resolve());
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted || rows.get(id)?.asleep !== true) resolve();
+    await promise;
+    leave();
+  }
+
   const access: BoxAccess = {
     awake,
     ifRunning: (id) => live.get(id),
+    use: (id) => activity.enter(id),
+    wanted,
     onStarted: (listener) => live.onStarted(listener),
     onLost: (listener) => live.onLost(listener),
     onKilled: (listener) => live.onKilled(listener),
@@ -113,10 +143,22 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
   }
 
   function expireNow(): void {
-    for (const id of rows.expired()) {
+    warnOfExpiry(parts);
+    for (const expired of rows.expired()) {
+      const { id, onTimeout } = expired;
+      if (writers.busy(id) && onTimeout !== 'kill') continue;
       logs.note(id, 'its time is over');
-      kill(id).catch((error: unknown) => parts.log.error({ err: error, box: id }, 'an expired box could not be killed; it is tried again'));
+      const end = onTimeout === 'kill' ? kill(id) : endTime(parts, expired, onTimeout);
+      end.catch((error: unknown) => log.error({ err: error, box: id, action: onTimeout }, 'the end of a box failed; it is tried again'));
     }
+  }
+
+  /** Something that the box's writer does, and the box after it. */
+  async function written(id: string, work: (signal: AbortSignal) => Promise<void>): Promise<Box> {
+    row(id);
+    if (stopping) throw new ApiError('host_stopping');
+    await writers.run(id, work);
+    return boxOf(row(id));
   }
 
   return {
@@ -130,6 +172,21 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
       },
       list: async (query) => listBoxes(rows, query),
       kill,
+      pause: (id) => written(id, () => pauseBox(parts, id, { why: 'request' })),
+      stop: (id) => written(id, (signal) => stopBox(parts, id, 'request', signal)),
+      resume: async (id) => {
+        await awake(id);
+        return boxOf(row(id));
+      },
+      update: async (id, change) => {
+        changeBox(parts, row(id), change);
+        expiry.arm();
+        return boxOf(row(id));
+      },
+      events: (id, after, signal) => {
+        row(id);
+        return events.read(id, after, signal);
+      },
       logs: (id, query) => {
         row(id);
         return logs.read(id, query);
@@ -141,13 +198,23 @@ export function createBoxes({ addresses, ...options }: BoxesOptions): BoxesModul
     reconcile: () => {
       reconciling ??= reconcile(parts).finally(() => {
         reconciling = undefined;
-        if (!stopping) expiry.arm();
+        if (stopping) return;
+        expiry.arm();
+        idle.start();
       });
       return reconciling;
+    },
+    drain: async (deadlineMs) => {
+      stopping = true;
+      expiry.stop();
+      idle.stop();
+      return await drainBoxes(parts, activity, deadlineMs);
     },
     close: async () => {
       stopping = true;
       expiry.stop();
+      idle.stop();
+      events.close();
       await writers.close(new ApiError('host_stopping'));
       await reconciling?.catch(() => undefined);
       logs.close();

@@ -112,6 +112,10 @@ function insert(parts: BoxParts, request: NewBox, image: BootImage, idempotencyK
         cpus: request.cpus ?? image.manifest.cpus,
         created,
         expires: request.timeoutS === undefined ? null : created + request.timeoutS * 1000,
+        idleS: request.idleS ?? settings.idleS,
+        keepAliveUntil: request.keepAliveUntil ?? null,
+        timeoutS: request.timeoutS ?? null,
+        onTimeout: request.onTimeout ?? 'kill',
         secrets: { accessToken: newAccessToken(), envVars },
       });
       if (idempotencyKey !== undefined) idempotency.remember(scope, idempotencyKey, identityOf(request), id);

@@ -1,31 +1,31 @@
 /** The longest that a timer of Node can wait, in ms. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** One timer for the box that expires next. Nothing is lost by a restart: the times are in the rows. */
+/** One timer for the next warning or end of a box's time. Nothing is lost by a restart: the times are in the rows. */
 export class Expiry {
   readonly #next: () => number | undefined;
-  readonly #expire: () => void;
+  readonly #due: () => void;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param next when the next box expires, ms since 1970
-   * @param expire is called then; it may leave boxes for the next call
+   * @param next when the next warning or end is due, ms since 1970
+   * @param due is called then; it may leave boxes for the next call
    */
-  constructor(next: () => number | undefined, expire: () => void, now: () => number) {
+  constructor(next: () => number | undefined, due: () => void, now: () => number) {
     this.#next = next;
-    this.#expire = expire;
+    this.#due = due;
     this.#now = now;
   }
 
-  /** Sets the timer by what the rows say now. `atLeastMs` keeps a box that could not be killed from being tried without a pause. */
+  /** Sets the timer by what the rows say now. `atLeastMs` keeps a box whose end failed from being tried without a pause. */
   arm(atLeastMs = 0): void {
     this.stop();
     const next = this.#next();
     if (next === undefined) return;
     const wait = Math.min(Math.max(next - this.#now(), atLeastMs), longestTimerMs);
     this.#timer = setTimeout(() => {
-      this.#expire();
+      this.#due();
       this.arm(1000);
     }, wait);
     this.#timer.unref();

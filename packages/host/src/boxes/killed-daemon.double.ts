@@ -12,6 +12,7 @@ import { createDouble } from '../vmm/double/double.ts';
 import { Admission } from './admission.ts';
 import { BootSlots } from './boot-slots.ts';
 import { createBoxes } from './boxes.ts';
+import { cpuTime } from './cpu-time.ts';
 import { boxesFolder } from './names.ts';
 import { BoxRows } from './rows.ts';
 
@@ -54,7 +55,8 @@ const daemon = createBoxes({
   modelKeys: new SealedModelKeys(store, seal, undefined),
   logs: new BoxLogs(store, now),
   log: createLog('double', 'silent'),
-  settings: { dataDir, diskMib: 64, model: 'claude-test', startDeadlineMs: 120_000 },
+  settings: { dataDir, diskMib: 64, idleS: 0, model: 'claude-test', startDeadlineMs: 120_000 },
+  cpuTime,
   now,
 });
 const { boxes } = daemon;

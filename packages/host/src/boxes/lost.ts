@@ -19,8 +19,8 @@ export async function watchVm(parts: BoxParts, box: LiveBox): Promise<void> {
 }
 
 /** The machine ended by itself: the box is `stopped` (`failed`, if it goes on so), with its disk, and starts again on the next request. */
-async function loseBox(parts: BoxParts, box: LiveBox, exit: VmExit): Promise<void> {
-  const { rows, broker, admission, live, logs, log } = parts;
+export async function loseBox(parts: BoxParts, box: LiveBox, exit: VmExit): Promise<void> {
+  const { rows, broker, admission, live, logs, events, log } = parts;
   const row = rows.get(box.id);
   if (row?.runId !== box.runId) return;
   const how = exit.signal ?? (exit.code === undefined ? 'exit code unknown' : `exit code ${exit.code}`);
@@ -30,7 +30,10 @@ async function loseBox(parts: BoxParts, box: LiveBox, exit: VmExit): Promise<voi
   logs.detach(box.id);
   logs.note(box.id, reason);
   const failed = parts.failures.add(box.id) >= failuresInARow;
-  rows.move(box.id, failed ? 'failed' : 'stopped', 'lost', reason);
+  rows.store.transaction(() => {
+    rows.move(box.id, failed ? 'failed' : 'stopped', 'lost', reason);
+    events.add(box.id, 'lost', { reason });
+  });
   await broker.close(box.id);
   live.lost(box);
 }

@@ -73,7 +73,12 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
   };
   await comeUp(parts, box, origin === 'disk' ? undefined : origin.token, signal);
   signal.throwIfAborted();
-  rows.move(row.id, 'running', 'start');
+  rows.store.transaction(() => {
+    rows.move(row.id, 'running', 'start');
+    if (row.state === 'creating') parts.events.add(row.id, 'created');
+    const how = origin === 'disk' ? 'boot' : row.state === 'creating' ? 'template' : 'restore';
+    parts.events.add(row.id, 'running', { how, run_id: spec.runId });
+  });
   undo.move();
   logs.note(row.id, 'running');
   parts.live.add(box);
@@ -82,7 +87,7 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
 }
 
 /** Resolves when the guest has its identity and its services answer. @throws at once when the machine ends */
-async function comeUp(parts: BoxParts, box: LiveBox, token: string | undefined, signal: AbortSignal): Promise<void> {
+export async function comeUp(parts: BoxParts, box: LiveBox, token: string | undefined, signal: AbortSignal): Promise<void> {
   const { vm } = box;
   const died = new AbortController();
   const watch = async (): Promise<void> => {

@@ -11,6 +11,7 @@ import type { BootSlots } from './boot-slots.ts';
 import type { LiveBoxes } from './live.ts';
 import type { BrokerSockets, GuestStart, PrivateDisks } from './ports.ts';
 import type { RecentFailures } from './recent-failures.ts';
+import type { BoxEvents } from './events/events.ts';
 import type { BoxRows } from './rows.ts';
 import type { Writers } from './writer.ts';
 
@@ -31,6 +32,7 @@ export interface BoxParts {
   readonly idempotency: Idempotency;
   readonly modelKeys: SealedModelKeys;
   readonly logs: BoxLogs;
+  readonly events: BoxEvents;
   readonly log: Logger;
   readonly settings: BoxSettings;
   /** ms since 1970. */
@@ -41,6 +43,8 @@ export interface BoxSettings {
   readonly dataDir: string;
   /** Size of a private disk when the request names none, MiB. */
   readonly diskMib: number;
+  /** Idle time when the request names none, s; 0: boxes are not paused by themselves. */
+  readonly idleS: number;
   /** The agent's model when a task names none. */
   readonly model: string;
   /** From the boot of a machine until its services answer, ms. Generous: a machine that ended is noticed at once, whatever this is. */

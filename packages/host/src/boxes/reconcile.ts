@@ -1,12 +1,14 @@
-import { mkdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MaintenanceReport } from '@citb/api';
-import { adoptBox } from './adopt.ts';
+import { adoptBox, mayHaveMachine } from './adopt.ts';
 import { boxesFolder, folderName } from './names.ts';
 import type { BoxParts } from './parts.ts';
+import { reapRun } from './reap-run.ts';
 import { removeBox } from './remove.ts';
 import type { BoxRow } from './rows.ts';
+import { forgetSaved, pauseFolder } from './saved-folder.ts';
 
 type Cleaned = MaintenanceReport extends { cleaned: infer C } ? C : never;
 
@@ -18,7 +20,9 @@ type Cleaned = MaintenanceReport extends { cleaned: infer C } ? C : never;
  * - a creation is taken back, also when it had got far: its caller has no answer, and the same request (with the same user or
  *   Idempotency-Key) simply makes the box anew; nothing could have been put into it yet;
  * - a start of a box that existed is forgotten: the box is `stopped` and starts on the next request;
- * - a kill is completed.
+ * - a pause whose machine was saved is completed, any other is taken back and the box runs on;
+ * - a wake whose CPUs run is completed; else the box is `stopped`, and an event says that its memory is lost;
+ * - a stop and a kill are completed.
  */
 export async function reconcile(parts: BoxParts): Promise<MaintenanceReport> {
   const cleaned: Cleaned = { processes: [], folders: [], rows: [], cgroups: [] };
@@ -45,18 +49,17 @@ async function settleRow(parts: BoxParts, row: BoxRow): Promise<boolean> {
     await writers.kill(row.id, () => removeBox(parts, row.id, row.intent === 'kill' ? 'kill' : 'undo'));
     return true;
   }
-  if ((row.state === 'running' || row.state === 'paused') && live.get(row.id) === undefined)
+  if (mayHaveMachine(row) && live.get(row.id) === undefined)
     await writers.run(row.id, async () => {
       const now = rows.get(row.id);
-      if (now !== undefined && live.get(row.id) === undefined && now.state === row.state) await adoptBox(parts, now);
+      if (now !== undefined && live.get(row.id) === undefined && mayHaveMachine(now)) await adoptBox(parts, now);
     });
   else if (row.intent === 'start') rows.forgetIntent(row.id);
+  else if (row.state !== 'paused' && existsSync(pauseFolder(parts, row.id)))
+    await writers.run(row.id, async () => {
+      if (rows.get(row.id)?.state !== 'paused') await forgetSaved(parts, row.id);
+    });
   return false;
-}
-
-/** The machine of a half-done start: between boot and record it is known by its run only. */
-async function reapRun({ vmm, settings }: BoxParts, row: BoxRow): Promise<void> {
-  for (const record of await vmm.list(settings.dataDir)) if (record.runId === row.runId) await vmm.reap(record);
 }
 
 /** Ends machines that belong to no box, or to an incarnation that its box has left behind. */
@@ -67,7 +70,7 @@ async function reapStrays(parts: BoxParts, cleaned: Cleaned): Promise<void> {
     const row = rows.byRun(record.runId);
     if (row !== undefined && (writers.busy(row.id) || live.get(row.id)?.runId === record.runId)) continue;
     // Alive, but it could not be reached this time.
-    if (row !== undefined && (row.state === 'running' || row.state === 'paused')) continue;
+    if (row !== undefined && mayHaveMachine(row)) continue;
     log.warn({ record, box: row?.id }, 'ending a machine that belongs to no box');
     await vmm.reap(record);
     cleaned.processes.push(record.pid);

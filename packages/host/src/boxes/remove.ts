@@ -13,7 +13,7 @@ const listenersMs = 5000;
  * @param why `kill`: somebody knew the box, so its tasks are told; `undo`: a creation that failed, whose idempotency key is free again
  */
 export async function removeBox(parts: BoxParts, id: string, why: 'kill' | 'undo'): Promise<void> {
-  const { rows, live, vmm, broker, admission, idempotency, modelKeys, logs, settings } = parts;
+  const { rows, live, vmm, broker, admission, idempotency, modelKeys, logs, events, settings } = parts;
   const row = rows.get(id);
   if (row === undefined) return;
   const box = live.get(id);
@@ -30,6 +30,7 @@ export async function removeBox(parts: BoxParts, id: string, why: 'kill' | 'undo
     modelKeys.forget(id);
     logs.forget(id);
     rows.remove(id);
+    events.forget(id, why === 'kill');
   });
 }
 

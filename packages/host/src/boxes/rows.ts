@@ -1,74 +1,17 @@
-import type { Box, BoxState } from '@citb/api';
+import type { BoxState } from '@citb/api';
 import type { Seal } from '../keys/sealed.ts';
 import type { Store } from '../store.ts';
 import type { VmRecord, VmSpec } from '../vmm/vmm.ts';
+import { type BoxRow, type BoxSecrets, fromStored, type Intent, type NewRow, type RowSettings, type StoredRow } from './row.ts';
+import { migrations } from './rows-schema.ts';
 import { type Mover, mayMove } from './states.ts';
 
-const migrations = [
-  `CREATE TABLE boxes (
-     id TEXT PRIMARY KEY,
-     user_id TEXT UNIQUE,
-     runtime TEXT NOT NULL,
-     agent INTEGER NOT NULL,
-     image_key TEXT NOT NULL,
-     state TEXT NOT NULL CHECK (state IN ('creating', 'running', 'paused', 'stopped', 'failed')),
-     reason TEXT,
-     labels TEXT NOT NULL,
-     disk_mib INTEGER NOT NULL,
-     memory_mib INTEGER NOT NULL,
-     cpus INTEGER NOT NULL,
-     address TEXT UNIQUE,
-     run_id TEXT UNIQUE,
-     spec TEXT,
-     record TEXT,
-     access_token BLOB NOT NULL,
-     env BLOB NOT NULL,
-     created INTEGER NOT NULL,
-     expires INTEGER,
-     intent TEXT CHECK (intent IN ('start', 'kill')),
-     intent_since INTEGER
-   ) STRICT;
-   CREATE INDEX boxes_by_age ON boxes (created, id);`,
-];
+export { type BoxRow, type BoxSecrets, boxOf, type Intent, type NewRow } from './row.ts';
 
-/** What the database knows of a box. Times are ms since 1970. */
-export interface BoxRow {
-  readonly id: string;
-  readonly userId: string | null;
-  readonly runtime: string;
-  readonly agent: boolean;
-  readonly imageKey: string;
-  readonly state: BoxState;
-  readonly reason: string | null;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly diskMib: number;
-  readonly memoryMib: number;
-  readonly cpus: number;
-  readonly address: string | null;
-  readonly runId: string | null;
-  /** How the present machine was started; the record names its process (null until the VMM runs). */
-  readonly spec: VmSpec | null;
-  readonly record: VmRecord | null;
-  readonly created: number;
-  readonly expires: number | null;
-  /** Written before the action, cleared when it is done: what the reconciler goes on with after a crash. */
-  readonly intent: Intent | null;
-}
+/** When to warn of the end of a box's time, in SQL: a minute before, or a tenth of a shorter time. */
+const warnAt = 'expires - min(60000, ifnull(timeout_s, 600) * 100)';
 
-export type Intent = 'start' | 'kill';
-
-/** The box as it begins. */
-export type NewRow = Omit<BoxRow, 'state' | 'reason' | 'address' | 'runId' | 'spec' | 'record' | 'intent'> & {
-  readonly secrets: BoxSecrets;
-};
-
-/** Lie sealed in the row. */
-export interface BoxSecrets {
-  readonly accessToken: string;
-  readonly envVars: Readonly<Record<string, string>>;
-}
-
-/** The table of boxes. Written by a box's writer only, but for `insert` and `intend`, which hand the writer its work. */
+/** The table of boxes. Written by a box's writer only, but for `insert` and `intend`, which hand the writer its work, and settings. */
 export class BoxRows {
   readonly store: Store;
   readonly #seal: Seal;
@@ -85,8 +28,9 @@ export class BoxRows {
   insert(row: NewRow): void {
     this.store.db
       .prepare(
-        `INSERT INTO boxes (id, user_id, runtime, agent, image_key, state, labels, disk_mib, memory_mib, cpus, access_token, env, created, expires, intent, intent_since)
-         VALUES (?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, 'start', ?)`,
+        `INSERT INTO boxes (id, user_id, runtime, agent, image_key, state, labels, disk_mib, memory_mib, cpus, access_token, env, created, expires,
+           idle_s, keep_alive_until, timeout_s, on_timeout, intent, intent_since)
+         VALUES (?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'start', ?)`,
       )
       .run(
         row.id,
@@ -102,6 +46,10 @@ export class BoxRows {
         this.#seal.seal(JSON.stringify(row.secrets.envVars), `${row.id}/env`),
         row.created,
         row.expires,
+        row.idleS,
+        row.keepAliveUntil,
+        row.timeoutS,
+        row.onTimeout,
         this.#now(),
       );
   }
@@ -168,10 +116,18 @@ export class BoxRows {
     this.store.db.prepare('UPDATE boxes SET intent = ?, intent_since = ? WHERE id = ?').run(intent, this.#now(), id);
   }
 
-  /** A new incarnation is about to be booted: from here on a process of this run belongs to the box. */
+  /** Paused or stopped by somebody's wish, or not: see {@link BoxRow.asleep}. */
+  setAsleep(id: string, asleep: boolean): void {
+    this.store.db.prepare('UPDATE boxes SET asleep = ? WHERE id = ?').run(Number(asleep), id);
+  }
+
+  /**
+   * A new incarnation is about to be booted: from here on a process of this run belongs to the box, and what was saved of the one
+   * before no longer fits the disk.
+   */
   beginRun(id: string, spec: VmSpec, imageKey: string): void {
     this.store.db
-      .prepare('UPDATE boxes SET run_id = ?, spec = ?, record = NULL, address = ?, image_key = ? WHERE id = ?')
+      .prepare('UPDATE boxes SET run_id = ?, spec = ?, record = NULL, address = ?, image_key = ?, saved = 0, asleep = 0 WHERE id = ?')
       .run(spec.runId, JSON.stringify(spec), spec.network.address, imageKey, id);
   }
 
@@ -180,14 +136,20 @@ export class BoxRows {
     this.store.db.prepare('UPDATE boxes SET record = ? WHERE id = ? AND run_id = ?').run(JSON.stringify(record), id, record.runId);
   }
 
-  /** Moves the box; its intent to start is done with. @throws when the machine of states has no such move: a bug */
+  /**
+   * Moves the box; its intent, other than a kill, is done with. A box whose time was used up (see {@link expire}) gets it anew when it runs.
+   * @throws when the machine of states has no such move: a bug
+   */
   move(id: string, to: BoxState, by: Mover, reason: string | null = null): void {
     const row = this.get(id);
     if (row === undefined || !mayMove(row.state, to, by)) throw new Error(`the box ${id} cannot go from ${row?.state} to ${to} by ${by}`);
-    const gone = to === 'stopped' || to === 'failed';
     this.store.db
-      .prepare(`UPDATE boxes SET state = ?, reason = ?, record = iif(?, NULL, record), intent = nullif(intent, 'start') WHERE id = ?`)
-      .run(to, reason, Number(gone), id);
+      .prepare(
+        `UPDATE boxes SET state = :to, reason = :reason, saved = :to = 'paused', asleep = iif(:to = 'running', 0, asleep),
+           record = iif(:to = 'running', record, NULL), intent = iif(intent = 'kill', intent, NULL),
+           expires = iif(:to = 'running' AND expires IS NULL, :now + timeout_s * 1000, expires) WHERE id = :id`,
+      )
+      .run({ id, to, reason, now: this.#now() });
   }
 
   /** A start that was given up without a move: the box is as it was. */
@@ -195,21 +157,46 @@ export class BoxRows {
     this.store.db.prepare(`UPDATE boxes SET intent = NULL, record = NULL WHERE id = ? AND intent = 'start'`).run(id);
   }
 
+  /** A pause or a stop that was given up: the machine goes on running. */
+  takeBack(id: string): void {
+    this.store.db.prepare(`UPDATE boxes SET intent = NULL, asleep = 0 WHERE id = ? AND intent IN ('pause', 'stop')`).run(id);
+  }
+
+  /** Changes settings; a new end of its time is warned of anew. */
+  set(id: string, { labels, idleS, keepAliveUntil, timeoutS, onTimeout, expires }: RowSettings): void {
+    this.store.db
+      .prepare(
+        `UPDATE boxes SET labels = ?, idle_s = ?, keep_alive_until = ?, timeout_s = ?, on_timeout = ?, expires = ?,
+           warned = iif(expires IS ?6, warned, NULL) WHERE id = ?`,
+      )
+      .run(JSON.stringify(labels), idleS, keepAliveUntil, timeoutS, onTimeout, expires, id);
+  }
+
   remove(id: string): void {
     this.store.db.prepare('DELETE FROM boxes WHERE id = ?').run(id);
   }
 
-  /** When the next box expires. */
+  /** When there is next something to do about a box's time: a warning or its end. */
   nextExpiry(): number | undefined {
-    const row = this.store.db.prepare('SELECT min(expires) AS next FROM boxes').get() as { next: number | null };
-    return row.next ?? undefined;
+    const row = this.store.db.prepare(`SELECT min(iif(warned IS expires, expires, ${warnAt})) AS next FROM boxes`).get();
+    return (row as { next: number | null }).next ?? undefined;
   }
 
-  expired(): string[] {
-    return this.store.db
-      .prepare('SELECT id FROM boxes WHERE expires <= ?')
-      .all(this.#now())
-      .map((row) => String(row['id']));
+  /** Boxes whose time is over. */
+  expired(): BoxRow[] {
+    return this.#many('SELECT * FROM boxes WHERE expires <= ?', this.#now());
+  }
+
+  /** Boxes whose time is soon over and that were not warned; counts as a warning. */
+  toWarn(): BoxRow[] {
+    const found = this.#many(`SELECT * FROM boxes WHERE ${warnAt} <= ? AND warned IS NOT expires`, this.#now());
+    for (const { id } of found) this.store.db.prepare('UPDATE boxes SET warned = expires WHERE id = ?').run(id);
+    return found;
+  }
+
+  /** What had to be done at the end of its time was done; it begins anew when the box runs again. */
+  expire(id: string): void {
+    this.store.db.prepare('UPDATE boxes SET expires = NULL WHERE id = ? AND expires <= ?').run(id, this.#now());
   }
 
   #one(where: string, value: string): BoxRow | undefined {
@@ -227,69 +214,4 @@ export interface PageQuery {
   readonly labels: Readonly<Record<string, string>>;
   readonly userId?: string | undefined;
   readonly state?: BoxState | undefined;
-}
-
-interface StoredRow {
-  id: string;
-  user_id: string | null;
-  runtime: string;
-  agent: number;
-  image_key: string;
-  state: BoxState;
-  reason: string | null;
-  labels: string;
-  disk_mib: number;
-  memory_mib: number;
-  cpus: number;
-  address: string | null;
-  run_id: string | null;
-  spec: string | null;
-  record: string | null;
-  created: number;
-  expires: number | null;
-  intent: Intent | null;
-}
-
-function fromStored(row: StoredRow): BoxRow {
-  return {
-    id: row.id,
-    userId: row.user_id,
-    runtime: row.runtime,
-    agent: row.agent === 1,
-    imageKey: row.image_key,
-    state: row.state,
-    reason: row.reason,
-    labels: JSON.parse(row.labels) as Record<string, string>,
-    diskMib: row.disk_mib,
-    memoryMib: row.memory_mib,
-    cpus: row.cpus,
-    address: row.address,
-    runId: row.run_id,
-    spec: row.spec === null ? null : (JSON.parse(row.spec) as VmSpec),
-    record: row.record === null ? null : (JSON.parse(row.record) as VmRecord),
-    created: row.created,
-    expires: row.expires,
-    intent: row.intent,
-  };
-}
-
-/** The box as callers see it. */
-export function boxOf(row: BoxRow): Box {
-  const live = row.state === 'running' || row.state === 'paused';
-  return {
-    id: row.id,
-    user_id: row.userId,
-    runtime: row.runtime,
-    state: row.state,
-    reason: row.reason,
-    labels: { ...row.labels },
-    disk_mib: row.diskMib,
-    memory_mib: row.memoryMib,
-    cpus: row.cpus,
-    vm_ip: row.address,
-    pid: live ? (row.record?.pid ?? null) : null,
-    run_id: live ? row.runId : null,
-    created: new Date(row.created).toISOString(),
-    expires: row.expires === null ? null : new Date(row.expires).toISOString(),
-  };
 }

@@ -1,32 +1,38 @@
 import { ApiError } from '@citb/api';
-import { adoptBox } from './adopt.ts';
+import { adoptBox, mayHaveMachine } from './adopt.ts';
 import type { LiveBox } from './access.ts';
 import { startMachine } from './machine.ts';
 import type { BoxParts } from './parts.ts';
 import { failuresInARow } from './recent-failures.ts';
 import { removeBox } from './remove.ts';
 import type { BoxRow } from './rows.ts';
+import { wakeBox } from './wake.ts';
 
 /** A try that took longer is not repeated, in ms: its caller has waited enough. */
 const quickMs = 20_000;
 
 /**
- * The writer's `start`: the box awake, whatever it was before. A machine that still runs is adopted, one that is gone is booted
- * from its disk; what fails is tried again, until the box failed {@link failuresInARow} times within a minute.
+ * The writer's `start`: the box awake, whatever it was before. A machine that still runs is adopted, one that was saved is
+ * restored, one that is gone is booted from its disk; what fails is tried again, until the box failed {@link failuresInARow} times within a minute.
  * @throws box_not_found, box_killed, box_failed, host_full, host_disk_full, image_failed
  */
 export async function startBox(parts: BoxParts, id: string, signal: AbortSignal): Promise<LiveBox> {
   const live = parts.live.get(id);
   if (live !== undefined) return live;
-  const row = parts.rows.get(id);
-  if (row === undefined) throw new ApiError('box_not_found');
-  if (row.intent === 'kill') throw new ApiError('box_killed');
-  if (row.state === 'running' || row.state === 'paused') {
+  let row = present(parts, id);
+  if (mayHaveMachine(row)) {
     const adopted = await adoptBox(parts, row);
     if (adopted !== undefined) return adopted;
     signal.throwIfAborted();
+    row = present(parts, id);
   }
   parts.rows.intend(id, 'start');
+  if (row.state === 'paused') {
+    const woken = await wakeBox(parts, row, signal);
+    if (woken !== undefined) return woken;
+    row = present(parts, id);
+    parts.rows.intend(id, 'start');
+  }
   for (;;) {
     const began = performance.now();
     try {
@@ -40,6 +46,14 @@ export async function startBox(parts: BoxParts, id: string, signal: AbortSignal)
       return await giveUp(parts, row, failure, signal.aborted);
     }
   }
+}
+
+/** @throws box_not_found, box_killed */
+function present({ rows }: BoxParts, id: string): BoxRow {
+  const row = rows.get(id);
+  if (row === undefined) throw new ApiError('box_not_found');
+  if (row.intent === 'kill') throw new ApiError('box_killed');
+  return row;
 }
 
 /** The host says no before a machine was tried: trying again at once changes nothing. */
@@ -56,7 +70,10 @@ async function giveUp(parts: BoxParts, row: BoxRow, failure: Error, aborted: boo
   } else if (refusal) {
     parts.rows.forgetIntent(row.id);
   } else {
-    parts.rows.move(row.id, 'failed', 'start', failure.message);
+    parts.rows.store.transaction(() => {
+      parts.rows.move(row.id, 'failed', 'start', failure.message);
+      parts.events.add(row.id, 'failed', { reason: failure.message });
+    });
     parts.failures.forget(row.id);
   }
   throw answer;

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '@citb/daemon';
@@ -93,7 +93,8 @@ export class Testbed implements Disposable {
       modelKeys,
       logs: new BoxLogs(this.store, now),
       log: createLog('test', 'silent'),
-      settings: { dataDir: this.dataDir, diskMib: 5120, model: 'claude-test', startDeadlineMs: 60_000 },
+      settings: { dataDir: this.dataDir, diskMib: 5120, model: 'claude-test', startDeadlineMs: 60_000, idleS: 0 },
+      cpuTime: ({ runId }) => this.machines.get(runId)?.cpuMs,
       now,
     };
     return { ...createBoxes(parts), rows, modelKeys, sockets };
@@ -127,7 +128,16 @@ export class Testbed implements Disposable {
         await step('booted');
         return machine.vm(step);
       },
-      restore: () => Promise.reject(new Error('not here')),
+      restore: async (spec, snapshot) => {
+        await step('restore');
+        const memory = readFileSync(join(snapshot.folder, 'memory'), 'utf8');
+        if (!memory.startsWith('memory of ')) throw new Error('the memory is damaged');
+        const machine = new Machine(spec, this.#pids++, () => this.machines.delete(spec.runId));
+        machine.memory = memory.slice('memory of '.length);
+        this.machines.set(spec.runId, machine);
+        await step('restored');
+        return machine.vm(step);
+      },
       adopt: async (_spec, record) => {
         await step('adopt');
         return this.machines.get(record.runId)?.vm(step);
@@ -155,15 +165,24 @@ export class Machine {
   /** What the guest was given. */
   init: unknown;
   console = '';
+  /** What a snapshot takes and a restored machine begins with. */
+  memory: string;
+  /** CPU time it says it has used. */
+  cpuMs = 0;
+  /** Its CPUs stand still. */
+  paused = false;
   readonly #exited = Promise.withResolvers<VmExit>();
   readonly #gone: () => void;
+  #over = false;
 
   constructor(spec: VmSpec, pid: number, gone: () => void) {
+    this.memory = spec.runId;
     this.record = { driver: 'double', runId: spec.runId, folder: spec.folder, pid, startTime: '1', bootId: 'this-boot' };
     this.#gone = gone;
   }
 
   end(exit: VmExit): void {
+    this.#over = true;
     this.#gone();
     this.#exited.resolve(exit);
   }
@@ -177,10 +196,27 @@ export class Machine {
       record: this.record,
       exited: this.#exited.promise,
       dial: () => Promise.reject(new Error('not here')),
-      pause: async () => {},
-      resume: async () => {},
-      snapshot: () => Promise.reject(new Error('not here')),
-      stop: () => Promise.reject(new Error('not here')),
+      pause: async () => {
+        await step('vm pause');
+        this.paused = true;
+      },
+      resume: async () => {
+        await step('vm resume');
+        if (this.#over) throw new Error('the machine is gone');
+        this.paused = false;
+      },
+      snapshot: async (folder) => {
+        await step('vm snapshot');
+        if (!this.paused || this.#over) throw new Error('only a paused machine can be saved');
+        writeFileSync(join(folder, 'memory'), `memory of ${this.memory}`);
+        await step('vm saved');
+        return { folder, key: 'double', machine: { cpus: 1, memoryMib: 256 } };
+      },
+      stop: async () => {
+        await step('vm stop');
+        this.end({ code: 0, signal: undefined, expected: true });
+        await step('vm stopped');
+      },
       kill: async () => {
         await step('vm kill');
         this.end({ code: 0, signal: undefined, expected: true });

@@ -11,6 +11,10 @@ export type Ports = Partial<Record<keyof typeof guestPorts, number>>;
 /** Boxes for tests: their guests are servers of this process, their machines are nothing but a way to connect to these. */
 export class BoxDoubles implements BoxAccess {
   readonly notes: string[] = [];
+  /** Boxes in which something goes on, once for each thing. */
+  readonly inUse: string[] = [];
+  /** Set: boxes were put to sleep until it resolves. */
+  asleep: Promise<void> | undefined;
   /** What `awake` does with a box whose machine is gone. */
   revive: (boxId: string) => Promise<LiveBox> = async () => {
     throw new ApiError('box_failed');
@@ -49,6 +53,15 @@ export class BoxDoubles implements BoxAccess {
   async awake(boxId: string): Promise<LiveBox> {
     if (!this.#known.has(boxId)) throw new ApiError('box_not_found');
     return this.#live.get(boxId)?.box ?? (await this.revive(boxId));
+  }
+
+  use(boxId: string): Disposable {
+    this.inUse.push(boxId);
+    return { [Symbol.dispose]: () => void this.inUse.splice(this.inUse.indexOf(boxId), 1) };
+  }
+
+  async wanted(_boxId: string, signal: AbortSignal): Promise<void> {
+    if (this.asleep !== undefined && !signal.aborted) await this.asleep;
   }
 
   ifRunning(boxId: string): LiveBox | undefined {

@@ -30,6 +30,7 @@ suite('what the host tells about itself', () => {
       live: daemon.live,
       admission: new Admission({ memoryMib: 1000, maxBoxes: 3, diskReserveMib: 0 }, bed.dataDir),
       taskCounts: () => ({ running: 1, queued: 2 }),
+      drain: (deadlineMs) => daemon.drain(deadlineMs),
       reconcile: () => daemon.reconcile(),
       phase: () => phase,
       now: () => bed.now + 5000,

@@ -1,5 +1,5 @@
 import { availableParallelism, hostname, totalmem } from 'node:os';
-import type { HostHealth, HostStatus, MaintenanceReport } from '@citb/api';
+import type { DrainReport, HostHealth, HostStatus, MaintenanceReport } from '@citb/api';
 import type { Admission } from '../boxes/admission.ts';
 import type { LiveBoxes } from '../boxes/live.ts';
 import { boxPaths } from '../boxes/names.ts';
@@ -27,6 +27,7 @@ export interface HostInfoParts {
   readonly admission: Admission;
   readonly taskCounts: TaskCounts;
   readonly reconcile: () => Promise<MaintenanceReport>;
+  readonly drain: (deadlineMs: number) => Promise<DrainReport>;
   /** Asked at each call. */
   readonly phase: () => Phase;
   /** ms since 1970. */
@@ -46,6 +47,7 @@ export function createHostInfo(parts: HostInfoParts): HostInfo {
       boxes: await Promise.all(parts.rows.all().map(async (row) => boxPart(parts, row))),
     }),
     maintain: parts.reconcile,
+    drain: parts.drain,
   };
 }
 

@@ -21,6 +21,9 @@ export function boxRoutes(app: Hono<HttpEnv>, { boxes }: Services, settings: Str
         memoryMib: body.memory_mib,
         cpus: body.cpus,
         timeoutS: body.timeout_s,
+        onTimeout: body.on_timeout,
+        idleS: body.idle_s,
+        keepAliveUntil: body.keep_alive_until === undefined ? undefined : Date.parse(body.keep_alive_until),
       },
       headers['idempotency-key'],
     );

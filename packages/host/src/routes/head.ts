@@ -48,7 +48,7 @@ export function cors(origins: readonly string[]): MiddlewareHandler<HttpEnv> {
       'X-Task-Id, X-Box-Id, X-Request-Id, Location, Retry-After, Content-Range, Content-Disposition',
     );
     if (c.req.method !== 'OPTIONS' || c.req.header('access-control-request-method') === undefined) return next();
-    outgoing.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, POST, PUT, DELETE');
+    outgoing.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, POST, PUT, PATCH, DELETE');
     outgoing.setHeader(
       'Access-Control-Allow-Headers',
       'X-API-Key, Authorization, Content-Type, Range, Last-Event-ID, Idempotency-Key, X-Anthropic-Key, X-Request-Id',

@@ -1,8 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { ApiError, type Box, type LogLine, runtimes, sizes } from '@citb/api';
-import type { Boxes, NewBox } from '@citb/host/services.ts';
+import { ApiError, type Box, type BoxEvent, type LogLine, runtimes, sizes } from '@citb/api';
+import type { BoxChange, Boxes, NewBox } from '@citb/host/services.ts';
 
 /** Boxes that are folders: `<root>/<id>/workspace`. */
 export class BoxesDouble implements Boxes {
@@ -10,6 +10,7 @@ export class BoxesDouble implements Boxes {
   readonly #root: string;
   readonly #byKey = new Map<string, { request: string; id: string }>();
   readonly #logs = new Map<string, LogLine[]>();
+  readonly #events = new Map<string, BoxEvent[]>();
   readonly #listeners = new Set<(boxId: string) => void>();
   /** What `create` was asked last, for tests of what routes pass on. */
   lastRequest: NewBox | undefined;
@@ -32,6 +33,9 @@ export class BoxesDouble implements Boxes {
     if (idempotencyKey !== undefined) this.#byKey.set(idempotencyKey, { request: JSON.stringify(request), id: box.id });
     this.#logs.set(box.id, []);
     this.note(box.id, 'created');
+    this.#events.set(box.id, []);
+    this.#happen(box.id, 'created');
+    this.#happen(box.id, 'running', { how: 'boot' });
     return { box, created: true };
   }
 
@@ -82,6 +86,7 @@ export class BoxesDouble implements Boxes {
 
   async kill(id: string): Promise<void> {
     this.need(id);
+    this.#happen(id, 'killed');
     this.all.delete(id);
     for (const listener of this.#listeners) listener(id);
     await rm(path.dirname(this.workspace(id)), { recursive: true, force: true });
@@ -89,6 +94,61 @@ export class BoxesDouble implements Boxes {
 
   onKilled(listener: (boxId: string) => void): void {
     this.#listeners.add(listener);
+  }
+
+  async pause(id: string): Promise<Box> {
+    if (this.need(id).state === 'stopped') throw new ApiError('box_not_running');
+    return this.#move(id, 'paused', { pid: null, run_id: null });
+  }
+
+  async resume(id: string): Promise<Box> {
+    return this.#move(id, 'running', { pid: randomInt(10_000, 60_000), run_id: `run_${randomBytes(5).toString('hex')}` });
+  }
+
+  async stop(id: string): Promise<Box> {
+    return this.#move(id, 'stopped', { pid: null, run_id: null });
+  }
+
+  async update(id: string, { labels, idleS, keepAliveUntil, timeoutS, onTimeout }: BoxChange): Promise<Box> {
+    const date = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+    const box: Box = {
+      ...this.need(id),
+      ...(labels === undefined ? {} : { labels: { ...labels } }),
+      ...(idleS === undefined ? {} : { idle_s: idleS }),
+      ...(keepAliveUntil === undefined ? {} : { keep_alive_until: date(keepAliveUntil) }),
+      ...(timeoutS === undefined ? {} : { expires: date(timeoutS === null ? null : Date.now() + timeoutS * 1000) }),
+      ...(onTimeout === undefined ? {} : { on_timeout: onTimeout }),
+    };
+    this.all.set(id, box);
+    this.#happen(id, 'updated');
+    return box;
+  }
+
+  async *events(id: string, after: number, signal: AbortSignal): AsyncIterable<BoxEvent> {
+    const events = this.#events.get(id) ?? [];
+    for (let next = after; !signal.aborted;) {
+      const event = events[next];
+      if (event === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+      else {
+        next += 1;
+        yield event;
+        if (event.type === 'killed') return;
+      }
+    }
+  }
+
+  #move(id: string, state: Box['state'], more: Partial<Box>): Box {
+    const box = this.need(id);
+    if (box.state === state) return box;
+    const moved = { ...box, state, ...more };
+    this.all.set(id, moved);
+    this.#happen(id, state);
+    return moved;
+  }
+
+  #happen(id: string, type: string, content: Record<string, unknown> = {}): void {
+    const events = this.#events.get(id) ?? [];
+    events.push({ seq: events.length + 1, ts: new Date().toISOString(), type, content });
   }
 
   /** Adds a line to a box's log. */
@@ -126,5 +186,8 @@ function newBox(request: NewBox, index: number): Box {
     run_id: `run_${randomBytes(5).toString('hex')}`,
     created: new Date(now).toISOString(),
     expires: request.timeoutS === undefined ? null : new Date(now + request.timeoutS * 1000).toISOString(),
+    on_timeout: request.onTimeout ?? 'kill',
+    idle_s: request.idleS ?? 600,
+    keep_alive_until: request.keepAliveUntil === undefined ? null : new Date(request.keepAliveUntil).toISOString(),
   };
 }

@@ -1,4 +1,4 @@
-import type { HostHealth, HostStatus, MaintenanceReport } from '@citb/api';
+import type { DrainReport, HostHealth, HostStatus, MaintenanceReport } from '@citb/api';
 import type { HostInfo } from '@citb/host/services.ts';
 import type { BoxesDouble } from './boxes.ts';
 
@@ -56,6 +56,11 @@ export class HostDouble implements HostInfo {
         tasks: { running: 0, queued: 0 },
       })),
     };
+  }
+
+  async drain(): Promise<DrainReport> {
+    this.current = { ...this.current, status: 'stopping' };
+    return { paused: [...this.#boxes.all.keys()], left: [] };
   }
 
   async maintain(): Promise<MaintenanceReport> {

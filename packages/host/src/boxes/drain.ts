@@ -1,0 +1,39 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DrainReport } from '@citb/api';
+import type { LiveBox } from './access.ts';
+import type { Activity } from './activity.ts';
+import { pauseBox } from './pause.ts';
+import type { BoxParts } from './parts.ts';
+
+/** Saved at once: more would only share the same disk, and nobody's box would be done sooner. */
+const atOnce = 4;
+
+/**
+ * Saves running boxes before the machine goes down, the one used last first. What is not done at the deadline is left as it is: the
+ * next daemon completes it, or boots the box from its disk.
+ */
+export async function drainBoxes(parts: BoxParts, activity: Activity, deadlineMs: number): Promise<DrainReport> {
+  const boxes = parts.live.all().toSorted((a, b) => activity.last(b.id) - activity.last(a.id));
+  const paused: string[] = [];
+  const waiting = [...boxes];
+  const stop = new AbortController();
+  const work = async (): Promise<void> => {
+    for (let box = waiting.shift(); box !== undefined && !stop.signal.aborted; box = waiting.shift())
+      if (await save(parts, box)) paused.push(box.id);
+  };
+  const deadline = delay(deadlineMs, undefined, { signal: stop.signal }).catch(() => undefined);
+  await Promise.race([Promise.all(Array.from({ length: atOnce }, work)), deadline]);
+  stop.abort();
+  const done = [...paused];
+  return { paused: done, left: boxes.map(({ id }) => id).filter((id) => !done.includes(id)) };
+}
+
+async function save(parts: BoxParts, { id }: LiveBox): Promise<boolean> {
+  try {
+    await parts.writers.run(id, () => pauseBox(parts, id, { why: 'drain' }));
+    return true;
+  } catch (error) {
+    parts.log.warn({ err: error, box: id }, 'a box could not be saved before the machine goes down');
+    return false;
+  }
+}

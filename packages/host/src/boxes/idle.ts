@@ -1,0 +1,150 @@
+import type { Logger } from '@citb/daemon';
+import type { VmRecord } from '../vmm/vmm.ts';
+import type { LiveBox } from './access.ts';
+import type { Activity } from './activity.ts';
+import type { BoxEvents } from './events/events.ts';
+import type { LiveBoxes } from './live.ts';
+import type { BoxRow, BoxRows } from './rows.ts';
+
+/**
+ * A machine that uses more than this share of one core between two looks is at work, whatever the host knows of it: something runs in
+ * the background.
+ */
+export const busyShare = 0.25;
+/** Between two looks, in ms; a box with a short idle time is looked at ten times within it. */
+const lookMs = 5000;
+const shortestLookMs = 200;
+/** How long before a pause its warning comes: a minute, or a tenth of a shorter idle time. */
+const warningMs = 60_000;
+
+export interface IdleParts {
+  readonly live: LiveBoxes;
+  readonly rows: BoxRows;
+  readonly events: BoxEvents;
+  readonly activity: Activity;
+  /** CPU time of a VMM in ms. */
+  readonly cpuTime: (record: VmRecord) => number | undefined;
+  /** Pauses a box if, when it is its turn, `still` holds. */
+  readonly pause: (boxId: string, still: () => boolean) => Promise<void>;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+/** What was seen of one run of a box. */
+interface Seen {
+  readonly runId: string;
+  /** When it last did something. */
+  active: number;
+  cpuMs: number;
+  at: number;
+  /** The end of its rest that was warned of. */
+  warned: number | undefined;
+  pausing: boolean;
+}
+
+/** Pauses boxes in which nothing happens. Looks at running boxes only; what it has seen is forgotten with the daemon. */
+export class IdleWatch {
+  readonly #parts: IdleParts;
+  readonly #seen = new Map<string, Seen>();
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = true;
+
+  constructor(parts: IdleParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins to look; nothing happens when it does already. */
+  start(): void {
+    if (!this.#stopped) return;
+    this.#stopped = false;
+    this.#arm(shortestLookMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** One look at all running boxes: warns of pauses and begins those that are due. Returns when the next look is wanted, in ms. */
+  look(): number {
+    const { live, rows, activity } = this.#parts;
+    let next = lookMs;
+    const boxes = live.all();
+    const ids = new Set(boxes.map(({ id }) => id));
+    for (const id of this.#seen.keys()) if (!ids.has(id)) this.#seen.delete(id);
+    activity.forgetAllBut(ids);
+    for (const box of boxes) {
+      const row = rows.get(box.id);
+      if (row === undefined) continue;
+      const seen = this.#observe(box);
+      if (row.idleS === 0) continue;
+      next = Math.min(next, Math.max(shortestLookMs, row.idleS * 100));
+      this.#judge(row, seen);
+    }
+    return next;
+  }
+
+  /** Whether the box has done something since the last look. */
+  #observe({ id, runId, vm }: LiveBox): Seen {
+    const { activity, cpuTime } = this.#parts;
+    const now = this.#parts.now();
+    const cpuMs = cpuTime(vm.record) ?? 0;
+    let seen = this.#seen.get(id);
+    if (seen?.runId !== runId) {
+      seen = { runId, active: now, cpuMs, at: now, warned: undefined, pausing: false };
+      this.#seen.set(id, seen);
+    }
+    const working = cpuMs - seen.cpuMs > (now - seen.at) * busyShare;
+    if (activity.busy(id) || working) seen.active = now;
+    seen.active = Math.max(seen.active, activity.last(id));
+    seen.cpuMs = cpuMs;
+    seen.at = now;
+    return seen;
+  }
+
+  #judge(row: BoxRow, seen: Seen): void {
+    const { events, now } = this.#parts;
+    const due = dueOf(row, seen.active);
+    if (now() >= due) return void this.#pause(row.id, seen);
+    if (now() < due - Math.min(warningMs, row.idleS * 100) || seen.warned === due) return;
+    seen.warned = due;
+    events.add(row.id, 'idle_warning', { at: new Date(due).toISOString() });
+  }
+
+  async #pause(id: string, seen: Seen): Promise<void> {
+    if (seen.pausing) return;
+    seen.pausing = true;
+    const { pause, activity, rows, log, now } = this.#parts;
+    const still = (): boolean => {
+      const row = rows.get(id);
+      return row !== undefined && row.idleS > 0 && !activity.busy(id) && now() >= dueOf(row, Math.max(seen.active, activity.last(id)));
+    };
+    try {
+      await pause(id, still);
+    } catch (error) {
+      log.warn({ err: error, box: id }, 'an idle box could not be paused; it is tried again after another idle time');
+    } finally {
+      seen.pausing = false;
+      // A box that is still there has a reason to be: it begins anew.
+      seen.active = Math.max(seen.active, now());
+    }
+  }
+
+  #arm(ms: number): void {
+    this.#timer = setTimeout(() => {
+      let next = lookMs;
+      try {
+        next = this.look();
+      } catch (error) {
+        this.#parts.log.error({ err: error }, 'idle boxes could not be looked for; it is tried again');
+      }
+      if (!this.#stopped) this.#arm(next);
+    }, ms);
+    this.#timer.unref();
+  }
+}
+
+/** When a box that was last active at `active` is paused. */
+function dueOf({ idleS, keepAliveUntil }: BoxRow, active: number): number {
+  return Math.max(active + idleS * 1000, keepAliveUntil ?? 0);
+}

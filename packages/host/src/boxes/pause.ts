@@ -1,0 +1,72 @@
+import { ApiError } from '@citb/api';
+import type { LiveBox } from './access.ts';
+import { adoptBox } from './adopt.ts';
+import { loseBox } from './lost.ts';
+import type { BoxParts } from './parts.ts';
+import { forgetSaved, pauseFolder } from './saved-folder.ts';
+import { saveMachine } from './saved-machine.ts';
+import { fallAsleep, type SleepReason } from './sleep.ts';
+
+export interface PauseOptions {
+  readonly why: SleepReason;
+  /** Asked when it is this box's turn: false leaves it running. */
+  readonly still?: () => boolean;
+}
+
+/**
+ * The writer's `pause`: memory and processes on the disk, the machine gone. Requests that come meanwhile wait for the writer and
+ * wake the box. Nothing that was acknowledged is cut: it was on the box's disk before, and is in its memory after.
+ * @throws box_not_found, box_not_running, host_disk_full; pause_failed, and the box goes on running
+ */
+export async function pauseBox(parts: BoxParts, id: string, { why, still }: PauseOptions): Promise<void> {
+  const { rows, live } = parts;
+  const row = rows.get(id);
+  if (row === undefined) throw new ApiError('box_not_found');
+  if (row.state === 'paused') return whyAsleep(why) ? rows.setAsleep(id, true) : undefined;
+  const box = live.get(id) ?? (row.state === 'running' ? await adoptBox(parts, row) : undefined);
+  if (box === undefined) throw new ApiError('box_not_running', `The box is ${rows.get(id)?.state}, so it has no memory to keep.`);
+  if (still?.() === false) return;
+  // Its memory in full, and the reserve is there for everybody else.
+  if (parts.admission.diskFreeMib < row.memoryMib) throw new ApiError('host_disk_full');
+  rows.intend(id, 'pause');
+  rows.setAsleep(id, whyAsleep(why));
+  live.take(box);
+  try {
+    await forgetSaved(parts, id);
+    await saveMachine(parts, box, pauseFolder(parts, id));
+  } catch (error) {
+    await takeBack(parts, box, error as Error);
+    return;
+  }
+  await box.vm.kill();
+  await fallAsleep(parts, id, 'paused', why);
+}
+
+/** Somebody's wish, in contrast to the host's thrift: only a request wakes the box. */
+function whyAsleep(why: SleepReason): boolean {
+  return why === 'request' || why === 'timeout';
+}
+
+/** The machine could not be saved: it goes on. One that has ended meanwhile is lost. @throws pause_failed */
+async function takeBack(parts: BoxParts, box: LiveBox, cause: Error): Promise<never> {
+  const { rows, live, logs, events, log } = parts;
+  log.warn({ err: cause, box: box.id, run: box.runId }, 'a box could not be paused');
+  logs.note(box.id, `could not be paused: ${cause.message}`);
+  // First, so that a machine that runs on is never taken for the saved one.
+  await forgetSaved(parts, box.id);
+  try {
+    await box.vm.resume();
+  } catch {
+    await box.vm.kill();
+    rows.takeBack(box.id);
+    await loseBox(parts, box, await box.vm.exited);
+    throw new ApiError('pause_failed', `The box's machine ended while it was paused: ${cause.message}`, {
+      hint: 'The next request boots it from its disk.',
+      cause,
+    });
+  }
+  rows.takeBack(box.id);
+  events.add(box.id, 'pause_failed', { reason: cause.message });
+  live.add(box);
+  throw new ApiError('pause_failed', `The box could not be paused: ${cause.message}`, { cause });
+}
