@@ -10,7 +10,7 @@ import { mainConversation } from './conversations/choose.ts';
 import { Conversations } from './conversations/conversations.ts';
 import { Transcripts } from './conversations/transcripts.ts';
 import { InitFile } from './init-file.ts';
-import { initialised, prewarm } from './prewarm.ts';
+import { initialised, prewarm, settleIn } from './prewarm.ts';
 import { agentHttp } from './server.ts';
 import { readSettings } from './settings.ts';
 import { Journals } from './tasks/journals.ts';
@@ -53,13 +53,15 @@ const tasks: Tasks = new Tasks(journals, new Spool(`${settings.spoolDir}/request
 await tasks.recover();
 
 const stopping = new AbortController();
-const server = serve({ fetch: agentHttp({ init, tasks, log }).fetch, hostname: settings.host, port: settings.port }, ({ port }) =>
-  process.stdout.write(`${JSON.stringify({ port })}\n`),
+const server = serve(
+  { fetch: agentHttp({ init, tasks, agent: context.agent, log }).fetch, hostname: settings.host, port: settings.port },
+  ({ port }) => process.stdout.write(`${JSON.stringify({ port })}\n`),
 );
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
 
 if (await initialised(context, stopping.signal)) {
   if (tasks.list().every((task) => task.state !== 'queued')) await prewarm(context);
+  void settleIn(context, stopping.signal);
   stopping.signal.addEventListener('abort', () => void stop(), { once: true });
   if (stopping.signal.aborted) void stop();
   await tasks.work();

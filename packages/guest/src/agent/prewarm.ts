@@ -15,6 +15,14 @@ export async function initialised(context: Pick<RunContext, 'init'>, signal: Abo
   return true;
 }
 
+/** In a clone: makes what the template came with this box's own as soon as the host has said which box it is. */
+export async function settleIn({ init, agent }: Pick<RunContext, 'init' | 'agent'>, signal: AbortSignal): Promise<void> {
+  for (; !signal.aborted; await sleep(lookMs)) {
+    const boxId = init()?.identity?.boxId;
+    if (boxId !== undefined) return agent.settleIn(boxId);
+  }
+}
+
 /**
  * Starts Claude Code before the first task, for the box's own conversation and the default options: a task that wants just
  * this finds it waiting. This is the point at which a template can be taken: the process is initialised, has no session on

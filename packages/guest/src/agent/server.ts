@@ -3,6 +3,7 @@ import { type HttpEnv, type Logger, createHttp, readJson } from '@citb/daemon';
 import type { Hono } from 'hono';
 import { z } from 'zod';
 import { requireToken } from './access.ts';
+import type { Agent } from './claude/agent.ts';
 import type { InitFile } from './init-file.ts';
 import type { Tasks } from './tasks/tasks.ts';
 
@@ -13,13 +14,14 @@ const version = '0.1.0';
 export interface AgentHttp {
   readonly init: InitFile;
   readonly tasks: Tasks;
+  readonly agent: Agent;
   readonly log: Logger;
 }
 
 /** The routes of the contract (`agentPaths`). All but health want the access token. */
-export function agentHttp({ init, tasks, log }: AgentHttp): Hono<HttpEnv> {
+export function agentHttp({ init, tasks, agent, log }: AgentHttp): Hono<HttpEnv> {
   const app = createHttp(log);
-  app.get(agentPaths.health, (c) => c.json({ agent: init.current() === undefined ? 'starting' : 'ready', version }));
+  app.get(agentPaths.health, (c) => c.json({ agent: init.current() === undefined ? 'starting' : 'ready', parked: agent.parked, version }));
   app.use(`${agentPaths.tasks}/*`, requireToken(init));
   app.post(agentPaths.tasks, async (c) => c.json((await tasks.accept(await readJson(c, agentTaskRequest))) satisfies AgentTask, 202));
   app.get(agentPaths.tasks, (c) => c.json({ tasks: tasks.list() }));

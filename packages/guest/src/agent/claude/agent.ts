@@ -13,6 +13,7 @@ export class Agent {
   readonly #fences: Fences;
   readonly #log: Logger;
   #session: ClaudeSession | undefined;
+  #settling: Promise<void> | undefined;
 
   constructor(sdk: AgentSdk, fences: Fences, log: Logger) {
     this.#sdk = sdk;
@@ -37,6 +38,19 @@ export class Agent {
   warm(launch: Launch): void {
     if (this.session !== undefined) return;
     this.#session = ClaudeSession.warm(this.#sdk, launch, this.#fences.create(), this.#log);
+  }
+
+  /** A process is started ahead and waits for its first prompt. */
+  get parked(): boolean {
+    return this.#session?.parked === true;
+  }
+
+  /** Has the process that a template came with become this box's, when there is one. Calls at once share one. */
+  async settleIn(boxId: string): Promise<void> {
+    const session = this.session;
+    if (session?.launch.boxId !== undefined) return;
+    this.#settling ??= session?.renew(boxId).finally(() => (this.#settling = undefined));
+    await this.#settling;
   }
 
   /** Ends the live process; its conversation is saved. */

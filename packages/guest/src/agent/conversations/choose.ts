@@ -46,8 +46,8 @@ export async function resumed(name: string, init: GuestInit, memory: Memory, liv
   const boxId = init.identity?.boxId;
   const ready = live?.conversation === name ? live : undefined;
   if (entry === undefined) {
-    // A process that was started ahead waits for just this. One from before the box was cloned from another has that box's id.
-    const usable = ready?.session.kind === 'new' && (ready.boxId === undefined || ready.boxId === boxId);
+    // A process that was started ahead waits for just this; not one that another box had, of which this is a fork.
+    const usable = ready?.session.kind === 'new' && ready.boxId === boxId;
     return { conversation: name, session: usable ? ready.session : { kind: 'new', id: newId() }, lost: false };
   }
   const known = ready?.session.id === entry.session_id || (await memory.transcripts.has(entry.session_id));

@@ -89,6 +89,7 @@ export class TaskRun {
     const { init, agent, memory, settings } = this.#context;
     const now = init();
     if (now?.agent === undefined) return failed({ code: 'not_ready', message: 'The box has not been told where the model is.' });
+    if (now.identity !== undefined) await agent.settleIn(now.identity.boxId);
     const chosen = await chooseSession(this.#request, now, memory, agent.session?.launch);
     if (chosen.lost)
       this.#emit(status('memory_lost', { message: 'The earlier conversation was not found on the disk; a new one begins.' }));
