@@ -21,6 +21,9 @@ export async function readJson<T extends z.ZodType>(c: HttpContext, schema: T, l
   return schema.parse(value);
 }
 
+/** Strict: bytes that are replaced would make two different names the same. A byte order mark is left out. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 async function readText(c: HttpContext, limit: number): Promise<string> {
   const declared = Number(c.req.header('content-length') ?? 0);
   if (declared > limit) throw new ApiError('body_too_large', `The body has ${declared} bytes; at most ${limit} are taken here.`);
@@ -31,5 +34,9 @@ async function readText(c: HttpContext, limit: number): Promise<string> {
     if (size > limit) throw new ApiError('body_too_large', `The body has more than ${limit} bytes.`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  try {
+    return utf8.decode(Buffer.concat(chunks));
+  } catch (cause) {
+    throw new ApiError('invalid_json', 'The body is not UTF-8.', { cause });
+  }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { type ErrorCode, ApiError } from '@citb/api';
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
@@ -29,11 +30,24 @@ export function createHttp(log: Logger): Hono<HttpEnv> {
     c.header('X-Request-Id', requestId);
     const started = performance.now();
     await next();
-    child.info({ method: c.req.method, path: c.req.path, status: c.res.status, ms: Math.round(performance.now() - started) }, 'request');
+    child.info({ method: c.req.method, path: c.req.path, status: sentStatus(c), ms: Math.round(performance.now() - started) }, 'request');
   });
   app.onError((error, c) => answerError(c, error));
-  app.notFound((c) => answerError(c, new ApiError('not_found', `There is nothing at ${c.req.method} ${c.req.path}.`)));
+  app.notFound((c) => answerError(c, nothingHere(c)));
   return app;
+}
+
+/** Streams and downloads write the status to node's response themselves; hono's own then says 200 whatever was sent. */
+function sentStatus(c: HttpContext): number {
+  const { outgoing } = (c.env ?? {}) as { outgoing?: ServerResponse };
+  return outgoing?.headersSent === true ? outgoing.statusCode : c.res.status;
+}
+
+function nothingHere(c: HttpContext): ApiError {
+  const message = `There is nothing at ${c.req.method} ${c.req.path}.`;
+  return c.req.path.endsWith('/') && c.req.path !== '/'
+    ? new ApiError('not_found', message, { hint: 'Leave out the "/" at the end; see /docs for the routes.' })
+    : new ApiError('not_found', message);
 }
 
 /** Writes the answer for any failure; only what is not the caller's mistake is logged with its stack. */
@@ -58,5 +72,6 @@ function fromZod(error: z.ZodError): ApiError {
   if (issue === undefined) return new ApiError('invalid_request');
   const field = issue.path.map(String).join('.');
   const code = ((issue as { params?: { code?: ErrorCode } }).params?.code ?? 'invalid_request') satisfies ErrorCode;
-  return new ApiError(code, field === '' ? issue.message : `${field}: ${issue.message}`, field === '' ? {} : { field });
+  const wrong = issue.message.endsWith('received undefined') ? 'is missing' : issue.message;
+  return new ApiError(code, field === '' ? wrong : `${field}: ${wrong}`, field === '' ? {} : { field });
 }

@@ -1,3 +1,4 @@
 export * from './body.ts';
 export * from './http.ts';
 export * from './log.ts';
+export * from './range.ts';

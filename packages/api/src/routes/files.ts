@@ -114,11 +114,11 @@ export const uploadArchive = route({
   description: 'Unpacked inside path only; entries that would lead out of it are refused.',
   params: boxParams,
   query: unpackQuery,
-  bytes: { mediaType: 'application/x-tar', description: 'An uncompressed tar.' },
+  bytes: { mediaType: 'application/x-tar', description: 'A tar, plain or gzip.' },
   answers: { 200: json(unpacked, 'Unpacked.') },
   errors: ['invalid_path', 'box_not_found', 'not_a_directory', 'path_outside', 'disk_full', 'box_failed', 'box_unreachable'],
-  curl: `tar -c . | curl -T - "$SANDBOX/v1/boxes/$BOX/files/archive" \\
-  -H "X-API-Key: $API_KEY" -H "Content-Type: application/x-tar"`,
+  curl: `tar -cz . | curl -T - "$SANDBOX/v1/boxes/$BOX/files/archive" \\
+  -H "X-API-Key: $API_KEY"`,
 });
 
 export const watchFiles = route({

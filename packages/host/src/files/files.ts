@@ -1,4 +1,4 @@
-import { Transform, type Readable } from 'node:stream';
+import { finished, Transform, type Readable } from 'node:stream';
 import { ApiError, fileChange, fileEntry, fileListing, limits, type FileChange } from '@citb/api';
 import { z } from 'zod';
 import type { BoxAccess } from '../boxes/access.ts';
@@ -9,6 +9,7 @@ import { lineBatches } from '../guest/lines.ts';
 import type { GuestCall, GuestServer } from '../guest/server.ts';
 import type { Files } from '../services.ts';
 import { downloadOf } from './download.ts';
+import { tarOf } from './tar-of.ts';
 import { watchUpload } from './upload.ts';
 import { zipOfTar } from './zip.ts';
 
@@ -39,6 +40,7 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
     schema: T,
   ): Promise<z.output<T>> {
     if (size !== undefined && size > limits.uploadBytes) throw new ApiError('body_too_large');
+    using _busy = access.use(boxId);
     // The body is gone when it was sent: an upload is not repeated.
     const guest = clients.envd(await access.awake(boxId));
     using upload = watchUpload(body, limits.uploadBytes, uploadStallMs);
@@ -52,6 +54,19 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
       },
       schema,
     );
+  }
+
+  /** The box is in use from now until all of the body was read, or nobody reads it any more. */
+  async function whileRead<T>(boxId: string, open: () => Promise<{ answer: T; body: Readable }>): Promise<T> {
+    const busy = access.use(boxId);
+    try {
+      const { answer, body } = await open();
+      finished(body, () => busy[Symbol.dispose]());
+      return answer;
+    } catch (error) {
+      busy[Symbol.dispose]();
+      throw error;
+    }
   }
 
   return {
@@ -70,38 +85,52 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
     async read(boxId, path, { range, head, signal }) {
       const headers = range === undefined || range.length > 100 ? {} : { range };
       const call: GuestCall = { method: head ? 'HEAD' : 'GET', path: '/workspace/file', query: { path }, headers, signal };
-      const answer = await envd(boxId, (guest) => guest.open(call));
-      return downloadOf(answer, head);
+      return whileRead(boxId, async () => {
+        const answer = downloadOf(await envd(boxId, (guest) => guest.open(call)), head);
+        return { answer, body: answer.body };
+      });
     },
 
     write: (boxId, path, body, { size, mode, signal }) =>
       send(boxId, { path: '/workspace/file', query: { path, mode } }, body, { size, signal }, fileEntry),
 
     async makeFolder(boxId, path) {
-      return envd(boxId, (guest) => guest.json({ method: 'POST', path: '/workspace/folder', query: { path } }, fileEntry));
+      using _busy = access.use(boxId);
+      return await envd(boxId, (guest) => guest.json({ method: 'POST', path: '/workspace/folder', query: { path } }, fileEntry));
     },
 
     async move(boxId, from, to, overwrite) {
+      using _busy = access.use(boxId);
       const guest = clients.envd(await access.awake(boxId));
-      return guest.json({ method: 'POST', path: '/workspace/move', body: { json: { from, to, overwrite } } }, fileEntry);
+      return await guest.json({ method: 'POST', path: '/workspace/move', body: { json: { from, to, overwrite } } }, fileEntry);
     },
 
     async remove(boxId, path, recursive) {
+      using _busy = access.use(boxId);
       const guest = clients.envd(await access.awake(boxId));
       await guest.done({ method: 'DELETE', path: '/workspace/entry', query: { path, recursive }, timeoutMs: listingMs });
     },
 
     async archive(boxId, path, format, signal) {
       const call: GuestCall = { method: 'GET', path: '/workspace/archive', query: { path, format: 'tar' }, signal };
-      const { body } = await envd(boxId, (guest) => guest.open(call));
-      const tar = atMost(body, limits.uploadBytes);
-      return format === 'zip' ? zipOfTar(tar) : tar;
+      return whileRead(boxId, async () => {
+        const { body } = await envd(boxId, (guest) => guest.open(call));
+        const tar = atMost(body, limits.uploadBytes);
+        return { answer: format === 'zip' ? zipOfTar(tar) : tar, body: tar };
+      });
     },
 
-    unpack: (boxId, path, tar, signal) =>
-      send(boxId, { path: '/workspace/archive', query: { path } }, tar, { size: undefined, signal }, unpacked),
+    async unpack(boxId, path, body, signal) {
+      const tar = await tarOf(body);
+      try {
+        return await send(boxId, { path: '/workspace/archive', query: { path } }, tar, { size: undefined, signal }, unpacked);
+      } finally {
+        if (tar !== body) tar.destroy();
+      }
+    },
 
     async *watch(boxId, path, signal) {
+      using _busy = access.use(boxId);
       const call: GuestCall = { method: 'GET', path: '/workspace/watch', query: { path, recursive: true }, signal };
       const { body } = await envd(boxId, (guest) => guest.open(call));
       try {

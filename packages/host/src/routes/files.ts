@@ -66,8 +66,8 @@ export function fileRoutes(app: Hono<HttpEnv>, { files }: Services, settings: St
 
 const notAForm = { 'multipart/form-data': 'Send the bytes themselves: curl -T file, or --data-binary @file.' };
 const onlyTar = Object.fromEntries(
-  ['multipart/form-data', 'application/zip', 'application/gzip', 'application/x-gzip', 'application/json'].map((type) => [
+  ['multipart/form-data', 'application/zip', 'application/json'].map((type) => [
     type,
-    'Send an uncompressed tar: tar -c . | curl -T - …',
+    'Send a tar, plain or gzip: tar -cz . | curl -T - …',
   ]),
 );
