@@ -35,7 +35,7 @@ Examples:
   citb exec ada -- python3 hello.py
   citb exec ada 'ls -la | wc -l'
   cat data.csv | citb exec ada -- sort -u > sorted.csv
-  citb exec --user root ada -- apt-get install -y jq
+  citb exec --user root ada -- chown -R user: /workspace
 
 Ctrl-C kills the command. For programs that need a terminal: citb shell.`,
     )

@@ -25,7 +25,9 @@ export function addStatus(program: Command, cli: Cli): void {
 }
 
 function facts({ host, capacity }: HostStatus): [string, string][] {
-  const confined = [host.isolation.uid ? 'own uid' : '', host.isolation.cgroup, host.isolation.seccomp ? 'seccomp' : ''].filter(Boolean);
+  const confined = [host.isolation.uid ? 'own uid' : '', cgroup(host.isolation.cgroup), host.isolation.seccomp ? 'seccomp' : ''].filter(
+    Boolean,
+  );
   return [
     ['host', `${host.hostname}, version ${host.version}, up ${duration(host.uptime_s * 1000)}`],
     ['machines', `${host.vmm} ${host.vmm_version}, ${host.accelerator}: ${host.accelerator_reason}`],
@@ -41,6 +43,10 @@ function facts({ host, capacity }: HostStatus): [string, string][] {
     ['disk', `${mebibytes(capacity.disk_free_mib)} free`],
     ['boxes', `${capacity.boxes} of at most ${capacity.max_boxes}; ${capacity.cpus} processors`],
   ].map(([name = '', value = '']) => [name, oneLine(value, 400)]);
+}
+
+function cgroup(kind: HostStatus['host']['isolation']['cgroup']): string {
+  return kind === 'none' ? '' : `cgroup ${kind}`;
 }
 
 function row(box: HostStatus['boxes'][number]): string[] {

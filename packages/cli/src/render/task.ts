@@ -8,12 +8,18 @@ import { duration, grouped } from './units.ts';
 type Of<T extends TaskEvent['type']> = Extract<TaskEvent, { type: T }>;
 
 /** What is said of a status; of others, their `message` if they have one. `waiting` comes beside a question. */
-const statusWords: Readonly<Record<string, (content: Of<'status'>['content']) => string>> = {
-  queued: ({ position }) => `waits for ${typeof position === 'number' ? position : 'the'} tasks before it`,
+const statusWords: Readonly<Record<string, (content: Of<'status'>['content']) => string | undefined>> = {
+  queued: ({ position }) => waits(Number(position)),
   retrying: ({ attempt, max_attempts: most }) => `the model did not answer; trying again (${String(attempt)} of ${String(most)})`,
   restarted: () => 'the agent was restarted and goes on',
   compacted: () => 'the conversation became long and was summed up',
 };
+
+/** Nothing is said of a task that is the next one. */
+function waits(before: number): string | undefined {
+  if (before === 0) return undefined;
+  return before === 1 ? 'waits for the task before it' : `waits for the ${before > 1 ? `${before} ` : ''}tasks before it`;
+}
 
 /** Lines of a tool's result that are shown; more are counted. */
 const resultLines = 6;
