@@ -1,16 +1,15 @@
-import type { TaskEvent } from '@citb/api';
-
 /** One reader of a task's events. It holds no events: it is only told that there is something to read. */
 export interface Subscription extends Disposable {
   /** Resolves true when there was news since the last call, or as soon as there is; false after `ms` of quiet. An abort is news. */
   news(ms: number): Promise<boolean>;
-  /** Set when nothing will come any more: the last events of a task whose rows are gone. */
-  readonly farewell: readonly TaskEvent[] | undefined;
+  /** Set when nothing more is told: the host stops. */
+  readonly closed: boolean;
 }
 
 /** Who waits for events of which task. */
 export class TaskHub {
   readonly #readers = new Map<string, Set<Reader>>();
+  readonly #whenUnread = new Map<string, () => void>();
   #closed = false;
 
   subscribe(taskId: string, signal: AbortSignal): Subscription {
@@ -20,17 +19,18 @@ export class TaskHub {
     const reader = new Reader(() => {
       signal.removeEventListener('abort', onAbort);
       readers.delete(reader);
-      if (readers.size === 0 && this.#readers.get(taskId) === readers) this.#readers.delete(taskId);
+      if (readers.size === 0 && this.#readers.get(taskId) === readers) this.#unread(taskId);
     });
     signal.addEventListener('abort', onAbort);
     readers.add(reader);
-    if (this.#closed) reader.end([]);
+    if (this.#closed) reader.close();
     return reader;
   }
 
-  /** Ids of the tasks that somebody reads. */
-  read(): string[] {
-    return [...this.#readers.keys()];
+  /** Runs `action` when nobody reads the task any more; at once when nobody does. Not after `close`. */
+  whenUnread(taskId: string, action: () => void): void {
+    if (this.#readers.has(taskId)) this.#whenUnread.set(taskId, action);
+    else action();
   }
 
   /** Something of the task was recorded. */
@@ -38,20 +38,23 @@ export class TaskHub {
     for (const reader of this.#readers.get(taskId) ?? []) reader.wake();
   }
 
-  /** The task's rows are about to go; readers that have not come so far get these last events. */
-  end(taskId: string, farewell: readonly TaskEvent[]): void {
-    for (const reader of this.#readers.get(taskId) ?? []) reader.end(farewell);
-  }
-
   /** Ends all readers where they are: the host stops. */
   close(): void {
     this.#closed = true;
-    for (const taskId of this.#readers.keys()) this.end(taskId, []);
+    this.#whenUnread.clear();
+    for (const readers of this.#readers.values()) for (const reader of readers) reader.close();
+  }
+
+  #unread(taskId: string): void {
+    this.#readers.delete(taskId);
+    const action = this.#whenUnread.get(taskId);
+    this.#whenUnread.delete(taskId);
+    action?.();
   }
 }
 
 class Reader implements Subscription {
-  farewell: readonly TaskEvent[] | undefined;
+  closed = false;
   #news = false;
   #waiting: (() => void) | undefined;
   readonly #leave: () => void;
@@ -65,8 +68,8 @@ class Reader implements Subscription {
     this.#waiting?.();
   }
 
-  end(farewell: readonly TaskEvent[]): void {
-    this.farewell = farewell;
+  close(): void {
+    this.closed = true;
     this.wake();
   }
 

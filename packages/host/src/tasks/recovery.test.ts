@@ -159,3 +159,23 @@ test('a killed box ends the open streams of its tasks and leaves no row', async 
     assert.equal((it.store.db.prepare(`SELECT count(*) AS n FROM ${table}`).get() as { n: number }).n, 0);
   }
 });
+
+test('a reader that is far behind when the box is killed still gets every event, then the rows go', async () => {
+  await using it = await bench();
+  const task = await it.tasks.start('box', hello);
+  const count = 40;
+  for (let each = 0; each < count; each += 1) it.agent.emit(task.id, text(`${each} ${'x'.repeat(100_000)}`));
+  const slow = it.tasks.events('box', task.id, 0, AbortSignal.timeout(20_000))[Symbol.asyncIterator]();
+  const first = await slow.next();
+  await read(it.tasks, task.id, 0, ({ seq }) => seq === count);
+  await it.boxes.kill('box');
+  await assert.rejects(it.tasks.get('box', task.id), code('task_not_found'));
+  assert.deepEqual((await it.tasks.list('box', { limit: 9 })).tasks, []);
+  const seen = [first.value?.seq];
+  for (let next = await slow.next(); next.done !== true; next = await slow.next()) seen.push(next.value?.seq);
+  assert.deepEqual(
+    seen,
+    Array.from({ length: count + 2 }, (_, index) => index + 1),
+  );
+  assert.equal((it.store.db.prepare('SELECT count(*) AS n FROM task_events').get() as { n: number }).n, 0);
+});

@@ -48,4 +48,6 @@ export const taskMigrations = [
   ) STRICT;
   CREATE UNIQUE INDEX task_events_once ON task_events (task, guest_seq, guest_epoch) WHERE guest_seq IS NOT NULL;
   `,
+  // 1: the box was killed, and the events stay only for those who read them at that moment.
+  'ALTER TABLE tasks ADD COLUMN buried INTEGER NOT NULL DEFAULT 0',
 ] as const;

@@ -19,7 +19,7 @@ export async function* readEvents(
   let last = after;
   while (!signal.aborted) {
     const row = table.find(taskId);
-    const page = row === undefined ? (subscription.farewell ?? []).filter(({ seq }) => seq > last) : table.events(row, last);
+    const page = row === undefined ? [] : table.events(row, last);
     for (const event of page) {
       last = event.seq;
       yield event;
@@ -27,7 +27,7 @@ export async function* readEvents(
     }
     if (page.length > 0) continue;
     // `after` may lie beyond the completion: then the row is all that tells.
-    if (row === undefined || row.ended !== null || subscription.farewell !== undefined) return;
+    if (row === undefined || row.ended !== null || subscription.closed) return;
     if (!(await subscription.news(limits.heartbeatMs))) yield undefined;
   }
 }

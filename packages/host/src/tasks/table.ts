@@ -24,6 +24,8 @@ export interface TaskRow {
   readonly run_id: string | null;
   readonly cancel_asked: 0 | 1;
   readonly forgotten: 0 | 1;
+  /** Its box was killed: only those who read it know it. */
+  readonly buried: 0 | 1;
 }
 
 export interface NewRow {
@@ -51,11 +53,14 @@ export function createTaskTable(store: Store) {
   const spool = db.prepare('SELECT request FROM task_spool WHERE task = ?');
   const dropSpool = db.prepare('DELETE FROM task_spool WHERE task = ?');
   const drop = db.prepare('DELETE FROM tasks WHERE id = ?');
-  const dropBox = db.prepare('DELETE FROM tasks WHERE box_id = ?');
-  const pageOfBox = db.prepare('SELECT * FROM tasks WHERE box_id = ? AND number < ? ORDER BY number DESC LIMIT ?');
+  const buryBox = db.prepare('UPDATE tasks SET buried = 1 WHERE box_id = ? RETURNING id');
+  const dropBuried = db.prepare('DELETE FROM tasks WHERE buried = 1');
+  const pageOfBox = db.prepare('SELECT * FROM tasks WHERE box_id = ? AND buried = 0 AND number < ? ORDER BY number DESC LIMIT ?');
   const unfinished = db.prepare('SELECT * FROM tasks WHERE ended IS NULL ORDER BY number');
   const unfinishedOfBox = db.prepare('SELECT * FROM tasks WHERE box_id = ? AND ended IS NULL ORDER BY number');
-  const unforgotten = db.prepare('SELECT * FROM tasks WHERE box_id = ? AND ended IS NOT NULL AND forgotten = 0 ORDER BY number LIMIT 100');
+  const unforgotten = db.prepare(
+    'SELECT * FROM tasks WHERE box_id = ? AND buried = 0 AND ended IS NOT NULL AND forgotten = 0 ORDER BY number LIMIT 100',
+  );
   const setForgotten = db.prepare('UPDATE tasks SET forgotten = 1 WHERE id = ?');
   const setCancelAsked = db.prepare('UPDATE tasks SET cancel_asked = 1 WHERE id = ?');
   const setRun = db.prepare('UPDATE tasks SET run_id = ? WHERE id = ?');
@@ -73,7 +78,10 @@ export function createTaskTable(store: Store) {
     spooled: (row: TaskRow) => (spool.get(row.number) as { request: string } | undefined)?.request,
     acknowledged: (row: TaskRow) => void dropSpool.run(row.number),
     remove: (id: string) => void drop.run(id),
-    removeBox: (boxId: string) => void dropBox.run(boxId),
+    /** The box is gone: its tasks are in no list any more. @returns their ids */
+    bury: (boxId: string) => (buryBox.all(boxId) as unknown as { id: string }[]).map(({ id }) => id),
+    /** What an earlier daemon kept for its readers. */
+    removeBuried: () => void dropBuried.run(),
 
     /** Newest first, those with a smaller number than `before`. */
     page: (boxId: string, before: number, limit: number) => pageOfBox.all(boxId, before, limit) as unknown as TaskRow[],

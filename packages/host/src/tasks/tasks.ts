@@ -12,6 +12,7 @@ import { newTaskId } from './ids.ts';
 import { defaultPatience, pump, type Patience, type PumpParts } from './pump.ts';
 import { createRecorder } from './record.ts';
 import { readEvents } from './stream.ts';
+import { endStrangers } from './strangers.ts';
 import { createTaskTable, taskOf, type TaskRow } from './table.ts';
 
 export interface TasksParts {
@@ -20,6 +21,8 @@ export interface TasksParts {
   readonly clients: GuestClients;
   readonly keys: ModelKeys;
   readonly idempotency: Idempotency;
+  /** Called when a task is recorded and nothing else is at work, before the box has it. Never rejects. */
+  readonly beforeTask?: (box: LiveBox, taskId: string) => Promise<void>;
   readonly patience?: Patience;
   readonly now?: () => Date;
 }
@@ -30,6 +33,8 @@ export interface TasksService extends Tasks {
   resume(): void;
   /** For the status page. */
   counts(boxId: string): { running: number; queued: number };
+  /** The box goes back to an earlier state: what has not ended ends as interrupted. Nothing is asked of the guest, nobody is waited for. */
+  rolledBack(boxId: string): void;
   /** Stops following; tasks go on in their boxes and are taken up by the next daemon. Open streams end. */
   close(): Promise<void>;
 }
@@ -43,6 +48,7 @@ export function createTasks({
   clients,
   keys,
   idempotency,
+  beforeTask = () => Promise.resolve(),
   patience = defaultPatience,
   now = () => new Date(),
 }: TasksParts): TasksService {
@@ -63,6 +69,8 @@ export function createTasks({
   }
 
   async function followToEnd(boxId: string, taskId: string, signal: AbortSignal): Promise<void> {
+    // A box with a task is not idle, also while the agent is silent or waits for an answer.
+    using _busy = access.use(boxId);
     try {
       if ((await pump(pumpParts, boxId, taskId, signal)) === 'no-box') bury(boxId);
     } catch (error) {
@@ -74,7 +82,7 @@ export function createTasks({
 
   function required(boxId: string, taskId: string): TaskRow {
     const row = table.find(taskId);
-    if (row === undefined || row.box_id !== boxId) throw new ApiError('task_not_found');
+    if (row === undefined || row.box_id !== boxId || row.buried === 1) throw new ApiError('task_not_found');
     return row;
   }
 
@@ -84,10 +92,18 @@ export function createTasks({
     return row;
   }
 
+  function isOver(taskId: string): boolean {
+    return table.find(taskId)?.ended !== null;
+  }
+
   /** First hand-over, while the caller waits: what the box says against the task is the caller's answer, and nothing is kept then. */
   async function offer(box: LiveBox, row: TaskRow): Promise<void> {
     try {
+      if (table.unfinishedOf(box.id).length === 1) await beforeTask(box, row.id);
+      if (isOver(row.id)) return;
       await handOver(table, clients.agent(box), row, stopped.signal);
+      // Rolled back meanwhile, and the guest has a task again that is over.
+      if (isOver(row.id)) await cancelInGuest(clients.agent(box), row.id, stopped.signal);
     } catch (error) {
       // Out of reach: the task is recorded, the pump hands it over when the box is back.
       if (error instanceof ApiError && error.code === 'box_unreachable') return;
@@ -135,7 +151,7 @@ export function createTasks({
   const leave = [
     access.onStarted((box) => {
       for (const row of table.unfinishedOf(box.id)) follow(box.id, row.id);
-      if (box.agent) void forgetAll(box).catch((error: unknown) => access.note(box.id, `old journals stay in the box: ${String(error)}`));
+      if (box.agent) void tidy(box).catch((error: unknown) => access.note(box.id, `old tasks stay in the box: ${String(error)}`));
     }),
     access.onKilled(async (boxId) => {
       const ours = [...pumps.values()].filter((each) => each.boxId === boxId);
@@ -145,17 +161,16 @@ export function createTasks({
     }),
   ];
 
-  /** The box is gone: its open tasks end, whoever reads them gets the end, and the rows go. */
+  /** The box is gone: its open tasks end, and the rows go; those that somebody reads, when they are read to the end. */
   function bury(boxId: string): void {
     for (const row of table.unfinishedOf(boxId)) finish(record, row, new ApiError('box_killed'), 'interrupted');
-    for (const taskId of hub.read()) {
-      const row = table.find(taskId);
-      if (row?.box_id === boxId) hub.end(taskId, table.events(row, row.last_seq - 2));
-    }
-    table.removeBox(boxId);
+    for (const id of table.bury(boxId)) hub.whenUnread(id, () => table.remove(id));
   }
 
-  async function forgetAll(box: LiveBox): Promise<void> {
+  /** Brings what the guest knows of tasks in line with what is so. */
+  async function tidy(box: LiveBox): Promise<void> {
+    const ended = await endStrangers(table, clients.agent(box), box.id, stopped.signal);
+    if (ended > 0) access.note(box.id, `${ended} tasks that are not this box's, or are over, were ended in it`);
     for (const { id } of table.unforgottenOf(box.id)) {
       if (stopped.signal.aborted) return;
       await forgetInGuest(table, clients.agent(box), id, stopped.signal);
@@ -166,6 +181,7 @@ export function createTasks({
     async start(boxId, request, idempotencyKey) {
       const known = earlier(boxId, request, idempotencyKey);
       if (known !== undefined) return again(known);
+      using _busy = access.use(boxId);
       const box = await access.awake(boxId);
       if (!box.agent) throw new ApiError('no_agent');
       if (request.modelKey !== undefined) keys.set(boxId, request.modelKey);
@@ -221,6 +237,7 @@ export function createTasks({
     },
 
     resume() {
+      table.removeBuried();
       for (const row of table.unfinished()) follow(row.box_id, row.id);
     },
 
@@ -228,6 +245,12 @@ export function createTasks({
       const rows = table.unfinishedOf(boxId);
       const running = rows.filter(({ state }) => state === 'running').length;
       return { running, queued: rows.length - running };
+    },
+
+    rolledBack(boxId) {
+      // Not waited for: they may wait for the box's writer, which waits for this.
+      for (const each of pumps.values()) if (each.boxId === boxId) each.abort.abort();
+      for (const row of table.unfinishedOf(boxId)) finish(record, row, new ApiError('rolled_back'), 'interrupted');
     },
 
     async close() {
