@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { TaskView, bytes, createColours, printable, table } from '@citb/cli/render';
@@ -28,9 +27,7 @@ async function demo(signal: AbortSignal): Promise<void> {
     await Promise.race([built, aborted(signal)]);
   });
   const settings = await modelSettings(stack);
-  const host = await steps.run('Host daemon', async (report) =>
-    stack.use(await DemoHost.start(join(dataDir, 'images'), settings, report, signal)),
-  );
+  const host = await steps.run('Host daemon', async (report) => stack.use(await DemoHost.start(dataDir, settings, report, signal)));
   try {
     const { host: facts } = await host.citb.status();
     say(`${facts.vmm} ${facts.vmm_version}, ${facts.accelerator}: ${facts.accelerator_reason}`);

@@ -16,6 +16,9 @@ const endWithinMs = 20_000;
 /** A box that is asked to end while the demo ends gets so long. */
 const killWithinMs = 60_000;
 
+/** Which accelerator works: found by booting a machine, 2 s under emulation, unless it is known of this boot of the system. */
+const verdict = 'qemu-probe.json';
+
 /** A host daemon of the demo's own: on a free port, with a temporary data directory, and the images of this machine. */
 export class DemoHost implements AsyncDisposable {
   readonly citb: Citb;
@@ -29,12 +32,12 @@ export class DemoHost implements AsyncDisposable {
   }
 
   /**
-   * @param images the machine's folder of images, shared
+   * @param dataDir of this machine: its images are shared, and what its daemon found out about QEMU
    * @param settings environment of the daemon beside the process's own
    * @throws Error in a sentence, when the daemon does not become ready
    */
   static async start(
-    images: string,
+    dataDir: string,
     settings: Readonly<Record<string, string>>,
     report: (progress: string) => void,
     signal: AbortSignal,
@@ -44,8 +47,9 @@ export class DemoHost implements AsyncDisposable {
     undo.defer(() => rm(folder, { recursive: true, force: true }));
     // Machines may run under a uid of their own and must come to their folder.
     await chmod(folder, 0o711);
-    await mkdir(images, { recursive: true });
-    await symlink(images, join(folder, 'images'));
+    await mkdir(join(dataDir, 'images'), { recursive: true });
+    await symlink(join(dataDir, 'images'), join(folder, 'images'));
+    await copyIfAny(join(dataDir, verdict), join(folder, verdict));
 
     const apiKey = randomBytes(24).toString('hex');
     const log = await open(logOf(folder), 'a');
@@ -58,6 +62,7 @@ export class DemoHost implements AsyncDisposable {
       const citb = new Citb({ url: await address(child, folder, signal), apiKey });
       undo.use(citb);
       await ready(citb, child, report, signal);
+      await copyIfAny(join(folder, verdict), join(dataDir, verdict));
       undo.move();
       return new DemoHost(citb, child, folder);
     } catch (error) {
@@ -126,6 +131,10 @@ async function end(child: ChildProcess): Promise<void> {
 
 function logOf(folder: string): string {
   return join(folder, 'host.log');
+}
+
+async function copyIfAny(from: string, to: string): Promise<void> {
+  await copyFile(from, to).catch(() => undefined);
 }
 
 async function keepLog(folder: string): Promise<string> {
