@@ -1,9 +1,12 @@
 import { createLog } from '@citb/daemon';
 import { ImageError } from '@citb/images';
-import { ConfigError, readConfig } from './config.ts';
+import { ConfigError, type HostConfig, readConfig } from './config.ts';
 import { DataFolderInUse, takeDataFolder } from './data-folder.ts';
 import { type Host, startHost } from './host.ts';
 import { StoreUnusable } from './open-store.ts';
+
+/** How long closing up may take after boxes were saved, in ms. */
+const lateMs = 5000;
 
 /** The host daemon: the one place that reads the environment and ends the process. Logs go to stderr, what a person reads to stdout. */
 try {
@@ -20,19 +23,23 @@ try {
   process.on('unhandledRejection', fail);
   const host = await startHost(config, takeDataFolder(config.dataDir), log, say);
   say(host.greeting);
-  endOn(['SIGTERM', 'SIGINT'], host);
+  endOn(['SIGTERM', 'SIGINT'], host, config);
 } catch (error) {
   say(isForPeople(error) ? error.message : `The host could not start: ${(error as Error).stack ?? String(error)}`);
   process.exit(1);
 }
 
 /** The first signal stops the daemon in good order, a second one at once. Before it listens a signal may simply end it. */
-function endOn(signals: readonly NodeJS.Signals[], host: Host): void {
+function endOn(signals: readonly NodeJS.Signals[], host: Host, { onSigterm, drainMs }: HostConfig): void {
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) process.exit(1);
     stopping = true;
-    say('Stopping; boxes go on running. Once more to stop at once.');
+    if (onSigterm === 'pause') {
+      say(`Stopping; boxes are saved to disk, for at most ${drainMs / 1000} s. Once more to stop at once: they go on running then.`);
+      // The machine goes down whether everything has ended or not; what is half done is completed by the next daemon.
+      setTimeout(() => process.exit(1), drainMs + lateMs).unref();
+    } else say('Stopping; boxes go on running. Once more to stop at once.');
     await host.stop();
     process.exit(0);
   };

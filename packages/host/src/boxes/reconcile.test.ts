@@ -113,6 +113,105 @@ suite('after a daemon was killed', () => {
     });
   }
 
+  for (let n = 1; n <= 6; n += 1) {
+    test(`in the middle of a pause, at step ${n}: it is completed or taken back, and nothing is lost`, async () => {
+      using bed = new Testbed();
+      const first = bed.daemon();
+      const { box } = await first.boxes.create(ada);
+      const { memory } = bed.machine(box.run_id ?? '');
+      const dead = dieAtStep(bed, n);
+      first.boxes.pause(box.id).catch(() => undefined);
+      const step = await dead;
+      bed.atStep = () => {};
+      const next = bed.daemon();
+      await next.reconcile();
+      agree(bed, next);
+      const saved = ['vm kill', 'vm killed', 'broker closed'].includes(step);
+      assert.equal((await next.boxes.get(box.id)).state, saved ? 'paused' : 'running', step);
+      const { runId } = await next.access.awake(box.id);
+      assert.equal(bed.machine(runId).memory, memory);
+      assert.equal(bed.machine(runId).paused, false);
+      agree(bed, next);
+    });
+  }
+
+  test('in the middle of a pause, and the machine has ended too: the box boots from its disk', async () => {
+    using bed = new Testbed();
+    const first = bed.daemon();
+    const { box } = await first.boxes.create(ada);
+    const dead = dieAtStep(bed, 3);
+    first.boxes.pause(box.id).catch(() => undefined);
+    assert.equal(await dead, 'vm saved');
+    bed.machines.delete(box.run_id ?? '');
+    bed.atStep = () => {};
+    const next = bed.daemon();
+    await next.reconcile();
+    agree(bed, next);
+    assert.equal((await next.boxes.get(box.id)).state, 'stopped');
+    assert.equal(next.eventsOf(box.id).at(-1)?.type, 'lost');
+    await next.access.awake(box.id);
+    agree(bed, next);
+  });
+
+  for (let n = 1; n <= 8; n += 1) {
+    test(`in the middle of a wake, at step ${n}: old memory never meets a newer disk, and the box is there`, async () => {
+      using bed = new Testbed();
+      const first = bed.daemon();
+      const { box } = await first.boxes.create(ada);
+      const { memory } = bed.machine(box.run_id ?? '');
+      await first.boxes.pause(box.id);
+      const dead = dieAtStep(bed, n);
+      first.access.awake(box.id).catch(() => undefined);
+      const step = await dead;
+      const ran = bed.machines.size > 0;
+      bed.atStep = () => {};
+      const next = bed.daemon();
+      await next.reconcile();
+      agree(bed, next);
+      const { runId } = await next.access.awake(box.id);
+      agree(bed, next);
+      const untouched = ['disk', 'disk made'].includes(step);
+      const complete = ['envd', 'init', 'agent'].includes(step);
+      assert.equal(
+        bed.machine(runId).memory === memory,
+        untouched || complete,
+        `${step}: ${ran ? 'its CPUs ran' : 'its CPUs did not run'}`,
+      );
+      const failed = next.eventsOf(box.id).some(({ type }) => type === 'wake_failed');
+      assert.equal(failed, !(untouched || complete));
+    });
+  }
+
+  for (let n = 1; n <= 3; n += 1) {
+    test(`in the middle of a stop, at step ${n}: it is completed`, async () => {
+      using bed = new Testbed();
+      const first = bed.daemon();
+      const { box } = await first.boxes.create(ada);
+      const dead = dieAtStep(bed, n);
+      first.boxes.stop(box.id).catch(() => undefined);
+      await dead;
+      bed.atStep = () => {};
+      const next = bed.daemon();
+      await next.reconcile();
+      agree(bed, next);
+      assert.equal((await next.boxes.get(box.id)).state, 'stopped');
+      await next.access.awake(box.id);
+      agree(bed, next);
+    });
+  }
+
+  test('paused boxes are there, paused, and need no process', async () => {
+    using bed = new Testbed();
+    const first = bed.daemon();
+    const { box } = await first.boxes.create(ada);
+    await first.boxes.pause(box.id);
+    const next = bed.daemon();
+    await next.reconcile();
+    agree(bed, next);
+    assert.equal((await next.boxes.get(box.id)).state, 'paused');
+    assert.equal((await next.access.awake(box.id)).id, box.id);
+  });
+
   for (let n = 1; n <= 3; n += 1) {
     test(`in the middle of a kill, at step ${n}: it is completed`, async () => {
       using bed = new Testbed();

@@ -97,7 +97,12 @@ export class Testbed implements Disposable {
       cpuTime: ({ runId }) => this.machines.get(runId)?.cpuMs,
       now,
     };
-    return { ...createBoxes(parts), rows, modelKeys, sockets };
+    const eventsOf = (boxId: string): ReturnType<Daemon['eventsOf']> =>
+      this.store.db
+        .prepare('SELECT type, content FROM box_events WHERE box_id = ? ORDER BY seq')
+        .all(boxId)
+        .map(({ type, content }) => ({ type: String(type), content: JSON.parse(String(content)) as Record<string, unknown> }));
+    return { ...createBoxes(parts), rows, committedMib: () => parts.admission.committedMib, eventsOf, modelKeys, sockets };
   }
 
   machine(runId: string): Machine {
@@ -154,6 +159,10 @@ export class Testbed implements Disposable {
 
 export interface Daemon extends BoxesModule {
   readonly rows: BoxRows;
+  /** Memory that is promised to boxes, MiB. */
+  committedMib(): number;
+  /** What has happened to a box so far. */
+  eventsOf(boxId: string): { type: string; content: Record<string, unknown> }[];
   readonly modelKeys: SealedModelKeys;
   /** Boxes whose way out this daemon serves. */
   readonly sockets: ReadonlySet<string>;

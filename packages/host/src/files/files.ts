@@ -86,8 +86,8 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
       const headers = range === undefined || range.length > 100 ? {} : { range };
       const call: GuestCall = { method: head ? 'HEAD' : 'GET', path: '/workspace/file', query: { path }, headers, signal };
       return whileRead(boxId, async () => {
-        const answer = downloadOf(await envd(boxId, (guest) => guest.open(call)), head);
-        return { answer, body: answer.body };
+        const answer = await envd(boxId, (guest) => guest.open(call));
+        return { answer: downloadOf(answer, head), body: answer.body };
       });
     },
 

@@ -25,6 +25,7 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
 
   /** One small request about a process that may have ended. */
   async function call(boxId: string, work: (client: ProcessClient, signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    using _busy = access.use(boxId);
     const client = await service(boxId, undefined);
     const signal = AbortSignal.timeout(inputMs);
     try {
@@ -44,10 +45,12 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
     },
 
     async *exec(boxId, command, signal) {
+      using _busy = access.use(boxId);
       yield* exec(await service(boxId, command.user), command, signal);
     },
 
     async spawn(boxId, command) {
+      using _busy = access.use(boxId);
       const client = await service(boxId, command.user);
       const connection = new AbortController();
       const timeoutMs = command.timeoutS === undefined ? undefined : Math.ceil(command.timeoutS * 1000);
@@ -60,6 +63,7 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
     },
 
     async *output(boxId, pid, signal) {
+      using _busy = access.use(boxId);
       const client = await service(boxId, undefined);
       const connection = new AbortController();
       try {
@@ -85,8 +89,16 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
       call(boxId, (client) => client.sendSignal({ process: selector(pid), signal: Signal[name] }, { timeoutMs: callMs })),
 
     async terminal(boxId, { cols, rows, pid, user }, signal) {
-      const client = await service(boxId, user);
-      return openTerminal(client, { cols, rows, ...(pid === undefined ? {} : { pid }) }, signal);
+      const busy = access.use(boxId);
+      // Without its client the program in it may still work: then it shows by what it uses.
+      signal.addEventListener('abort', () => busy[Symbol.dispose](), { once: true });
+      try {
+        const client = await service(boxId, user);
+        return await openTerminal(client, { cols, rows, ...(pid === undefined ? {} : { pid }) }, signal);
+      } catch (error) {
+        busy[Symbol.dispose]();
+        throw error;
+      }
     },
   };
 }

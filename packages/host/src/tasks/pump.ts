@@ -39,9 +39,13 @@ export interface PumpParts {
  * @returns `no-box` when there is no such box any more
  */
 export async function pump(parts: PumpParts, boxId: string, taskId: string, signal: AbortSignal): Promise<'over' | 'no-box'> {
-  const { table, record, patience } = parts;
+  const { table, record, access, patience } = parts;
   let lastGood = performance.now();
   for (let failures = 0; !signal.aborted;) {
+    const asked = performance.now();
+    await access.wanted(boxId, signal);
+    // While the box sleeps by its owner's wish its silence means nothing.
+    lastGood += performance.now() - asked;
     const box = await wake(parts, boxId, taskId, signal);
     if (box === 'no-box' || box === 'over') return box;
     let failure: unknown;
