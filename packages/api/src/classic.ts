@@ -125,6 +125,17 @@ export const hostStatus = z
       boxes: z.int(),
       max_boxes: z.int(),
     }),
+    templates: z
+      .array(
+        z.object({
+          runtime: z.string(),
+          cpus: z.int(),
+          memory_mib: z.int(),
+          disk_mib: z.int(),
+          state: z.enum(['ready', 'building']),
+        }),
+      )
+      .meta({ description: 'Machines that new boxes of the same shape are cloned from.' }),
     boxes: z.array(
       z.object({
         id: z.string(),
@@ -136,7 +147,10 @@ export const hostStatus = z
         age_s: z.number(),
         disk_used_mib: z.number().meta({ description: 'Really taken on the host.' }),
         disk_mib: z.int(),
-        memory_used_mib: z.number().nullable().meta({ description: 'Resident memory of the VMM.' }),
+        memory_used_mib: z
+          .number()
+          .nullable()
+          .meta({ description: 'Memory that would be free without it: what boxes share of their template counts for none.' }),
         memory_mib: z.int(),
         tasks: z.object({ running: z.int(), queued: z.int() }),
       }),

@@ -29,7 +29,13 @@ export interface HostConfig {
   readonly diskReserveMib: number;
   /** Undefined: by accelerator. */
   readonly startDeadlineMs: number | undefined;
+  /** Automatic checkpoints before tasks that are kept of each box; 0: none are made. */
+  readonly autoCheckpoints: number;
+  /** A disk that takes more on the host is not copied before a task. */
+  readonly autoCheckpointMib: number;
   readonly autoCreate: boolean;
+  /** New boxes are clones of a machine that is already up. */
+  readonly templates: boolean;
   readonly corsOrigins: readonly string[];
   readonly logLevel: string;
 }
@@ -82,7 +88,10 @@ const environment = z.object({
     .default(1),
   CITB_DISK_RESERVE_MIB: whole(0, 1024 * 1024).default(1024),
   CITB_START_DEADLINE_S: whole(1, 3600).optional(),
+  CITB_AUTO_CHECKPOINTS: whole(0, 100).default(5),
+  CITB_AUTO_CHECKPOINT_MIB: whole(0, 1024 * 1024).default(1024),
   CITB_AUTO_CREATE: yesOrNo.default(false),
+  CITB_TEMPLATES: yesOrNo.default(true),
   CITB_CORS_ORIGINS: z
     .string()
     .transform((value) => value.split(',').map((origin) => origin.trim()))
@@ -123,6 +132,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): H
     memoryOversubscription: given.CITB_MEMORY_OVERSUBSCRIPTION,
     diskReserveMib: given.CITB_DISK_RESERVE_MIB,
     startDeadlineMs: given.CITB_START_DEADLINE_S === undefined ? undefined : given.CITB_START_DEADLINE_S * 1000,
+    templates: given.CITB_TEMPLATES,
+    autoCheckpoints: given.CITB_AUTO_CHECKPOINTS,
+    autoCheckpointMib: given.CITB_AUTO_CHECKPOINT_MIB,
     autoCreate: given.CITB_AUTO_CREATE,
     corsOrigins: given.CITB_CORS_ORIGINS,
     logLevel: given.CITB_LOG_LEVEL,

@@ -5,33 +5,44 @@ import type { AddressInfo } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { MaintenanceReport } from '@citb/api';
 import type { Logger } from '@citb/daemon';
 import { createImages } from '@citb/images';
 import { Admission, defaultMaxBoxes, defaultReserve, memoryLimit, type Overhead, smallOverhead } from './boxes/admission.ts';
+import { AddressBook } from './boxes/address-book.ts';
 import { BootSlots } from './boxes/boot-slots.ts';
 import { createBoxes } from './boxes/boxes.ts';
 import { cpuTime } from './boxes/cpu-time.ts';
 import { BoxRows } from './boxes/rows.ts';
 import { createBroker } from './broker/broker.ts';
 import { createLedger } from './broker/ledger.ts';
+import { createCheckpoints, type CheckpointsModule } from './checkpoints/checkpoints.ts';
+import type { CheckpointParts } from './checkpoints/parts.ts';
+import { CheckpointRows } from './checkpoints/rows.ts';
 import { ConfigError, type HostConfig } from './config.ts';
 import type { DataFolder } from './data-folder.ts';
 import { createDisks } from './disks/disks.ts';
 import { createFiles } from './files/files.ts';
 import { createGuestClients } from './guest/clients.ts';
+import { standingGuest } from './guest/standing.ts';
 import { BoxLogs } from './hostinfo/box-logs.ts';
 import { createHostInfo, type Phase } from './hostinfo/host-info.ts';
 import { Idempotency } from './idempotency.ts';
-import { findBootImage, pruneImages, warmUp } from './images.ts';
+import { findBootImage, mainRuntime, pruneImages, warmUp } from './images.ts';
 import { loadApiKey } from './keys/api-key.ts';
 import { readOrMakeKeyFile } from './keys/key-file.ts';
 import { SealedModelKeys } from './keys/model-keys.ts';
 import { Seal } from './keys/sealed.ts';
 import { createAddresses } from './network/addresses.ts';
+import { noTemplates, Templates } from './templates/templates.ts';
+import { rehearsal } from './templates/rehearse.ts';
 import { openStore } from './open-store.ts';
 import { createProcesses } from './processes/processes.ts';
 import { createServer } from './server.ts';
+import { makeRoom } from './space/room.ts';
+import { withRoom } from './space/with-room.ts';
 import { createTasks } from './tasks/tasks.ts';
+import { createTransfer } from './transfer/transfer.ts';
 import { uidOfAddress } from './vmm/qemu/isolation.ts';
 import { createQemu } from './vmm/qemu/qemu.ts';
 import { translationCacheMib } from './vmm/qemu/translation-cache.ts';
@@ -42,7 +53,7 @@ export interface Host {
   readonly url: string;
   /** For a person: where it listens, where the key is, what machines run on and why. */
   readonly greeting: string;
-  /** Ends streams so that they can be resumed, takes back half-made boxes, closes the database. Boxes go on running. */
+  /** Ends streams so that they can be resumed, takes back half-made boxes, closes the database. Boxes go on running, or are saved to disk first. */
   stop(): Promise<void>;
 }
 
@@ -79,18 +90,32 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     baseUrl: config.anthropicBaseUrl,
     keys: modelKeys,
     ledger,
+    own: { checkpoint: (boxId, name) => checkpoints.byAgent(boxId, name) },
     log,
     ownerOf: (id) => (report.isolation.uid ? uidOfAddress(rows.get(id)?.address ?? '') : undefined),
   });
   const clients = createGuestClients();
   const logs = new BoxLogs(store, now);
   const idempotency = new Idempotency(store, seal, now);
+  const disks = createDisks();
+  const addresses = new AddressBook(createAddresses());
+  const settings = {
+    dataDir,
+    diskMib: config.diskMib,
+    idleS: config.idleS,
+    model: config.model,
+    startDeadlineMs: config.startDeadlineMs ?? startDeadline(report),
+  };
+  const templates = config.templates
+    ? new Templates({ vmm, images, report, disks, rows, addresses, admission, guest: clients, settings, log, rehearse: rehearsal(clients) })
+    : noTemplates;
   const boxes = createBoxes({
     rows,
     vmm,
     images,
-    disks: createDisks(),
-    addresses: createAddresses(),
+    disks,
+    addresses,
+    templates,
     broker,
     guest: clients,
     admission,
@@ -99,19 +124,38 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     modelKeys,
     logs,
     log,
-    settings: {
-      dataDir,
-      diskMib: config.diskMib,
-      idleS: config.idleS,
-      model: config.model,
-      startDeadlineMs: config.startDeadlineMs ?? startDeadline(report),
-    },
+    settings,
     cpuTime,
     now,
   });
   const { access } = boxes;
   access.onKilled((id) => ledger.forget(id));
-  const tasks = createTasks({ store, access, clients, keys: modelKeys, idempotency });
+  const checkpointParts: CheckpointParts = {
+    boxes: boxes.parts,
+    access,
+    rows: new CheckpointRows(store, now),
+    guest: standingGuest(clients),
+    tasks: { rolledBack: (boxId) => tasks.rolledBack(boxId) },
+    settings: { automatic: config.autoCheckpoints, automaticBytes: config.autoCheckpointMib * 1024 * 1024 },
+  };
+  const checkpoints: CheckpointsModule = createCheckpoints(checkpointParts);
+  const transfer = createTransfer(checkpointParts);
+  const tasks = createTasks({
+    store,
+    access,
+    clients,
+    keys: modelKeys,
+    idempotency,
+    beforeTask: (box, taskId) => checkpoints.beforeTask(box, taskId),
+  });
+  const roomFirst = (): Promise<void> => makeRoom(admission, checkpoints, log);
+  const maintain = async (): Promise<MaintenanceReport> => {
+    const done = await boxes.reconcile();
+    await checkpoints.reconcile();
+    await transfer.prune();
+    await roomFirst();
+    return done;
+  };
 
   let phase: Phase = report.usable
     ? { status: 'starting', reason: 'Images are being built.' }
@@ -125,8 +169,9 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     rows,
     live: boxes.live,
     admission,
+    templates: () => templates.list(),
     taskCounts: (id) => tasks.counts(id),
-    reconcile: () => boxes.reconcile(),
+    reconcile: maintain,
     drain: async (deadlineMs) => {
       phase = { status: 'stopping' };
       return await boxes.drain(deadlineMs);
@@ -135,13 +180,20 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     now,
   });
   const server = createServer({
-    services: { boxes: boxes.boxes, tasks, files: createFiles({ access, clients }), processes: createProcesses({ access, clients }), host },
+    services: {
+      ...withRoom({ boxes: boxes.boxes, checkpoints: checkpoints.checkpoints, transfer: transfer.transfer }, roomFirst),
+      tasks,
+      files: createFiles({ access, clients }),
+      processes: createProcesses({ access, clients }),
+      host,
+    },
     apiKeyCheck: (candidate) => apiKey.check(candidate),
     log,
     options: { version, autoCreate: config.autoCreate, corsOrigins: config.corsOrigins },
   });
 
-  await boxes.reconcile();
+  await transfer.recover();
+  await maintain();
   tasks.resume();
   await listen(server.http, config);
   const url = urlOf(server.http.address() as AddressInfo);
@@ -152,12 +204,15 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     await warmUp(images, { log, tell, signal: stopping.signal }, (reached) => {
       if (phase.status !== 'stopping') phase = reached;
     });
+    if (stopping.signal.aborted) return;
+    const { runtime, manifest } = await images.get(mainRuntime);
+    templates.want({ runtime, cpus: manifest.cpus, memoryMib: manifest.memoryMib, diskMib: config.diskMib });
     const pruned = await pruneImages(images, rows, dataDir);
     if (pruned.length > 0) log.info({ pruned }, 'removed images of earlier versions');
   };
   if (report.usable) prepareImages().catch((error: unknown) => log.warn({ err: error }, 'old images could not be removed'));
   const maintenance = setInterval(() => {
-    boxes.reconcile().catch((error: unknown) => log.error({ err: error }, 'maintenance failed; it is tried again'));
+    maintain().catch((error: unknown) => log.error({ err: error }, 'maintenance failed; it is tried again'));
   }, maintenanceMs);
 
   return {
@@ -168,7 +223,13 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
       stopping.abort();
       clearInterval(maintenance);
       const closed = server.stop(stopGraceMs);
+      if (config.onSigterm === 'pause') {
+        const { paused, left } = await boxes.drain(config.drainMs);
+        log.info({ paused, left }, 'boxes were saved to disk');
+      }
+      transfer.close();
       await boxes.close();
+      await templates.close();
       await tasks.close();
       await closed;
       await clients.close();

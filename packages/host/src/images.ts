@@ -7,7 +7,7 @@ import type { BoxRows } from './boxes/rows.ts';
 import type { Phase } from './hostinfo/host-info.ts';
 
 /** The runtime whose image is ready before the host says that it is. */
-const mainRuntime = 'claude-agent';
+export const mainRuntime = 'claude-agent';
 /** Until a failed build is tried again, ms: a network comes back, a disk is cleared. */
 const retryMs = 60_000;
 

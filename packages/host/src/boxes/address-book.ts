@@ -13,13 +13,17 @@ export class AddressBook {
    * @param taken addresses that other boxes have; asked when it is this box's turn
    * @param commit writes the address down before the next box's turn
    */
-  async assign<T>(preferred: string | undefined, taken: () => ReadonlySet<string>, commit: (address: string) => T): Promise<T> {
+  async assign<T>(
+    preferred: string | undefined,
+    taken: () => ReadonlySet<string>,
+    commit: (address: string) => T | Promise<T>,
+  ): Promise<T> {
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#turn = promise;
     await before;
     try {
-      return commit(await this.#addresses.take(preferred, taken()));
+      return await commit(await this.#addresses.take(preferred, taken()));
     } finally {
       resolve();
     }

@@ -9,8 +9,6 @@ import { BoxEvents } from './events/events.ts';
 import { Expiry } from './expiry.ts';
 import { IdleWatch } from './idle.ts';
 import { inBox } from './in-box.ts';
-import type { Addresses } from './ports.ts';
-import { AddressBook } from './address-book.ts';
 import { endTime, warnOfExpiry } from './lifetime.ts';
 import { LiveBoxes } from './live.ts';
 import { listBoxes } from './list.ts';
@@ -44,8 +42,7 @@ export interface BoxesModule {
 }
 
 /** What {@link createBoxes} makes itself is left out. */
-export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'addresses' | 'events'> & {
-  readonly addresses: Addresses;
+export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'events'> & {
   /** CPU time that a VMM has used, in ms. */
   readonly cpuTime: (record: VmRecord) => number | undefined;
 };
@@ -54,10 +51,9 @@ export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'add
 const answerMs = 30_000;
 
 /** Nothing is started, opened or scheduled before `reconcile`. */
-export function createBoxes({ addresses, cpuTime, ...options }: BoxesOptions): BoxesModule {
+export function createBoxes({ cpuTime, ...options }: BoxesOptions): BoxesModule {
   const parts: BoxParts = {
     ...options,
-    addresses: new AddressBook(addresses),
     live: new LiveBoxes(options.log),
     writers: new Writers<LiveBox>(),
     failures: new RecentFailures(options.now),

@@ -15,6 +15,8 @@ import { createBoxes } from './boxes.ts';
 import { cpuTime } from './cpu-time.ts';
 import { boxesFolder } from './names.ts';
 import { BoxRows } from './rows.ts';
+import { AddressBook } from './address-book.ts';
+import { noTemplates } from '../templates/templates.ts';
 
 /**
  * A host daemon of nothing but boxes, as a process that a test can kill: `node killed-daemon.double.ts DATA_DIR NET work|check|end`.
@@ -43,10 +45,11 @@ const daemon = createBoxes({
   vmm,
   images: { runtimes: async () => ['bash'], get: async () => image, peek: async () => image, prune: async () => [] },
   disks: { create: async (path) => writeFileSync(path, '', { flag: 'a' }), copy: async (from, path) => copyFileSync(from, path) },
-  addresses: {
+  addresses: new AddressBook({
     take: async (preferred, taken) =>
       preferred ?? Array.from({ length: 200 }, (_, n) => `${net}.${n + 1}`).find((address) => !taken.has(address)) ?? 'none',
-  },
+  }),
+  templates: noTemplates,
   broker: { open: async () => {}, close: async () => {} },
   guest: createGuestClients(),
   admission: new Admission({ memoryMib: 1_000_000, maxBoxes: 100, diskReserveMib: 0 }, dataDir),

@@ -3,6 +3,7 @@ import type { Images } from '@citb/images';
 import type { BoxLogs } from '../hostinfo/box-logs.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { SealedModelKeys } from '../keys/model-keys.ts';
+import type { TemplateSource } from '../templates/templates.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import type { LiveBox } from './access.ts';
 import type { AddressBook } from './address-book.ts';
@@ -33,6 +34,7 @@ export interface BoxParts {
   readonly modelKeys: SealedModelKeys;
   readonly logs: BoxLogs;
   readonly events: BoxEvents;
+  readonly templates: TemplateSource;
   readonly log: Logger;
   readonly settings: BoxSettings;
   /** ms since 1970. */

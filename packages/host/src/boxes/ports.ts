@@ -39,6 +39,8 @@ export interface GuestStart {
   initialise(vm: Vm, token: string, init: GuestInit, signal?: AbortSignal): Promise<void>;
   /** Resolves when the agent server takes tasks. @throws when it does not within the deadline */
   waitForAgent(vm: Vm, token: string, options: GuestWait): Promise<void>;
+  /** Resolves when the agent is started and waits for its first task. @throws when it does not within the deadline */
+  waitUntilParked(vm: Vm, token: string, options: GuestWait): Promise<void>;
 }
 
 export interface GuestWait {

@@ -64,10 +64,11 @@ async function settleRow(parts: BoxParts, row: BoxRow): Promise<boolean> {
 
 /** Ends machines that belong to no box, or to an incarnation that its box has left behind. */
 async function reapStrays(parts: BoxParts, cleaned: Cleaned): Promise<void> {
-  const { vmm, rows, writers, live, settings, log } = parts;
+  const { vmm, rows, writers, live, templates, settings, log } = parts;
   for (const record of await vmm.list(settings.dataDir)) {
     // The run is in the row before its process exists, so one that is listed and in no row is nobody's.
     const row = rows.byRun(record.runId);
+    if (templates.isBuilding(record.runId)) continue;
     if (row !== undefined && (writers.busy(row.id) || live.get(row.id)?.runId === record.runId)) continue;
     // Alive, but it could not be reached this time.
     if (row !== undefined && mayHaveMachine(row)) continue;

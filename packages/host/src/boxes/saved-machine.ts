@@ -37,7 +37,7 @@ export async function saveMachine({ rows }: Pick<BoxParts, 'rows'>, box: LiveBox
   // The VMM has handed all writes of the guest to the host's kernel when the CPUs stopped; the disk must not be older than the memory.
   for (const { path, readOnly } of row.spec.drives) if (!readOnly) await sync(path);
   const { key, machine } = snapshot;
-  await writeManifest(folder, { version: 1, imageKey: row.imageKey, spec: stored(row.spec), snapshot: { key } });
+  await writeSaved(folder, row.spec, row.imageKey, key);
   return { snapshot: { folder, key, machine }, spec: row.spec, imageKey: row.imageKey, token: box.accessToken };
 }
 
@@ -55,7 +55,9 @@ export function loadSaved(folder: string, token: string | undefined): SavedMachi
   }
 }
 
-async function writeManifest(folder: string, about: z.input<typeof manifest>): Promise<void> {
+/** Makes a folder with a snapshot a saved machine. @param key of the snapshot */
+export async function writeSaved(folder: string, of: VmSpec, imageKey: string, key: string): Promise<void> {
+  const about: z.input<typeof manifest> = { version: 1, imageKey, spec: stored(of), snapshot: { key } };
   const path = join(folder, manifestName);
   await writeFile(`${path}.new`, JSON.stringify(about), { mode: 0o600, flush: true });
   await rename(`${path}.new`, path);

@@ -1,6 +1,7 @@
 import { ApiError } from '@citb/api';
 import { adoptBox, mayHaveMachine } from './adopt.ts';
 import type { LiveBox } from './access.ts';
+import { cloneBox } from './clone.ts';
 import { startMachine } from './machine.ts';
 import type { BoxParts } from './parts.ts';
 import { failuresInARow } from './recent-failures.ts';
@@ -32,6 +33,10 @@ export async function startBox(parts: BoxParts, id: string, signal: AbortSignal)
     if (woken !== undefined) return woken;
     row = present(parts, id);
     parts.rows.intend(id, 'start');
+  }
+  if (row.state === 'creating') {
+    const clone = await cloneBox(parts, row, signal).catch((error: unknown) => giveUp(parts, row, error as Error, signal.aborted));
+    if (clone !== undefined) return clone;
   }
   for (;;) {
     const began = performance.now();

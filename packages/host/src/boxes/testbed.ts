@@ -11,6 +11,8 @@ import { Store } from '../store.ts';
 import type { Vm, VmExit, Vmm, VmRecord, VmSpec } from '../vmm/vmm.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { BoxRows } from './rows.ts';
+import { AddressBook } from './address-book.ts';
+import { noTemplates } from '../templates/templates.ts';
 import { BootSlots } from './boot-slots.ts';
 import { type BoxesModule, type BoxesOptions, createBoxes } from './boxes.ts';
 
@@ -62,10 +64,11 @@ export class Testbed implements Disposable {
           await step('disk copied');
         },
       },
-      addresses: {
+      addresses: new AddressBook({
         take: async (preferred, taken) =>
           preferred ?? Array.from({ length: 100 }, (_, n) => `127.64.0.${n + 1}`).find((address) => !taken.has(address)) ?? 'none',
-      },
+      }),
+      templates: noTemplates,
       broker: {
         open: async (id) => {
           await step('broker');
@@ -86,6 +89,7 @@ export class Testbed implements Disposable {
           this.machine(vm.record.runId).init = init;
         },
         waitForAgent: () => step('agent'),
+        waitUntilParked: () => step('parked'),
       },
       admission: new Admission({ memoryMib: 100_000, maxBoxes: 100, diskReserveMib: 0, ...options.limits }, this.dataDir),
       bootSlots: new BootSlots(options.bootSlots ?? 2),

@@ -4,7 +4,7 @@ import type { LiveBox } from '../boxes/access.ts';
 import type { Vm } from '../vmm/vmm.ts';
 import { processClient, type ProcessClient } from './connect.ts';
 import { guestServer, type GuestServer } from './server.ts';
-import { initialise, waitForAgent, waitForEnvd, type WaitOptions } from './init.ts';
+import { initialise, waitForAgent, waitForEnvd, waitUntilParked, type WaitOptions } from './init.ts';
 import { guestPool } from './pool.ts';
 
 /** How the host speaks with what runs in boxes. */
@@ -21,6 +21,8 @@ export interface GuestClients {
   initialise(vm: Vm, token: string, init: GuestInit, signal?: AbortSignal): Promise<void>;
   /** @throws box_unreachable */
   waitForAgent(vm: Vm, token: string, options: WaitOptions): Promise<void>;
+  /** @throws box_unreachable */
+  waitUntilParked(vm: Vm, token: string, options: WaitOptions): Promise<void>;
 
   /** Cuts all connections. */
   close(): Promise<void>;
@@ -60,6 +62,7 @@ export function createGuestClients(): GuestClients {
     waitForEnvd: (vm, options) => waitForEnvd(guestServer(pool(vm, 'envd'), ''), options),
     initialise: (vm, token, init, signal) => initialise(guestServer(pool(vm, 'envd'), token), init, signal),
     waitForAgent: (vm, token, options) => waitForAgent(guestServer(pool(vm, 'agent'), token), options),
+    waitUntilParked: (vm, token, options) => waitUntilParked(guestServer(pool(vm, 'agent'), token), options),
     async close() {
       await Promise.all([...pools.keys()].map(cut));
     },

@@ -9,7 +9,7 @@ export interface WaitOptions {
   readonly deadlineMs: number;
 }
 
-const agentHealth = z.object({ agent: z.enum(['ready', 'starting']) });
+const agentHealth = z.object({ agent: z.enum(['ready', 'starting']), parked: z.boolean() });
 
 /** Resolves when envd answers. @throws box_unreachable when it does not within the deadline */
 export function waitForEnvd(envd: GuestServer, options: WaitOptions): Promise<void> {
@@ -21,6 +21,14 @@ export function waitForAgent(agent: GuestServer, options: WaitOptions): Promise<
   return poll(options, 'The agent of the box has not started', async (signal, timeoutMs) => {
     const health = await agent.json({ method: 'GET', path: agentPaths.health, signal, timeoutMs }, agentHealth);
     if (health.agent !== 'ready') throw new ApiError('box_unreachable', 'The agent of the box is starting.');
+  });
+}
+
+/** Resolves when Claude Code is started and waits for its first task. @throws box_unreachable when it does not within the deadline */
+export function waitUntilParked(agent: GuestServer, options: WaitOptions): Promise<void> {
+  return poll(options, 'The agent of the box has not been started ahead', async (signal, timeoutMs) => {
+    const { parked } = await agent.json({ method: 'GET', path: agentPaths.health, signal, timeoutMs }, agentHealth);
+    if (!parked) throw new ApiError('box_unreachable', 'The agent of the box is starting.');
   });
 }
 

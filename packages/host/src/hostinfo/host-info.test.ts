@@ -29,6 +29,7 @@ suite('what the host tells about itself', () => {
       rows: daemon.rows,
       live: daemon.live,
       admission: new Admission({ memoryMib: 1000, maxBoxes: 3, diskReserveMib: 0 }, bed.dataDir),
+      templates: () => [],
       taskCounts: () => ({ running: 1, queued: 2 }),
       drain: (deadlineMs) => daemon.drain(deadlineMs),
       reconcile: () => daemon.reconcile(),

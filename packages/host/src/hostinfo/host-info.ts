@@ -6,6 +6,7 @@ import { boxPaths } from '../boxes/names.ts';
 import type { TaskCounts } from '../boxes/ports.ts';
 import { type BoxRow, type BoxRows, boxOf } from '../boxes/rows.ts';
 import type { HostInfo } from '../services.ts';
+import type { TemplateSource } from '../templates/templates.ts';
 import type { Vmm, VmmReport } from '../vmm/vmm.ts';
 import { diskUse } from './disk-use.ts';
 
@@ -25,6 +26,7 @@ export interface HostInfoParts {
   readonly rows: BoxRows;
   readonly live: LiveBoxes;
   readonly admission: Admission;
+  readonly templates: TemplateSource['list'];
   readonly taskCounts: TaskCounts;
   readonly reconcile: () => Promise<MaintenanceReport>;
   readonly drain: (deadlineMs: number) => Promise<DrainReport>;
@@ -44,6 +46,13 @@ export function createHostInfo(parts: HostInfoParts): HostInfo {
     status: async () => ({
       host: hostPart(parts, started),
       capacity: capacity(parts),
+      templates: parts.templates().map(({ shape, state }) => ({
+        runtime: shape.runtime,
+        cpus: shape.cpus,
+        memory_mib: shape.memoryMib,
+        disk_mib: shape.diskMib,
+        state,
+      })),
       boxes: await Promise.all(parts.rows.all().map(async (row) => boxPart(parts, row))),
     }),
     maintain: parts.reconcile,

@@ -41,6 +41,7 @@ export class HostDouble implements HostInfo {
         boxes: boxes.length,
         max_boxes: this.#boxes.maxBoxes,
       },
+      templates: [],
       boxes: boxes.map((box) => ({
         id: box.id,
         user_id: box.user_id,
