@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { boxId, userId } from './ids.ts';
+import { labels } from './labels.ts';
+import { sizes } from './limits.ts';
 
 /** Media type of an exported box: a tar, see `exportManifest`. */
 export const exportMediaType = 'application/vnd.citb.box+tar';
@@ -26,3 +28,45 @@ export const importQuery = z.object({
   id: boxId.optional().meta({ description: 'Id of the new box. Default: the host makes one.' }),
   user_id: userId.optional().meta({ description: 'Whose box it is. Default: nobody’s.' }),
 });
+
+/** Version of the format that this program writes; it reads this one and older ones. */
+export const exportVersion = 1;
+
+/** The first bytes of understanding: read before anything else of a manifest is trusted. */
+export const exportHeader = z.object({ format: z.literal('citb-box'), version: z.int().positive() });
+
+/**
+ * An exported box: a tar (POSIX, no links, no folders) with these entries in this order, all of them small enough to be held in memory.
+ * - `manifest.json`: {@link exportManifest}
+ * - `tasks/<n>.ndjson.zst`: a task a line, as the API gives it
+ * - `events/<n>.ndjson.zst`: `{"task": id, "event": …}` a line, in order
+ * - `disk/<offset>-<size>-<sha256>.zst`: the bytes of the disk from an offset on (decimal, 15 digits), and the hash of them; what has
+ *   no entry is zeros. Ascending, none overlap
+ * - `end.json`: {@link exportEnd}; without it the file is not whole
+ * `.zst` is one zstd frame.
+ */
+export const exportManifest = z.object({
+  ...exportHeader.shape,
+  created: z.iso.datetime(),
+  box: z.object({
+    id: boxId,
+    user_id: z.string().nullable(),
+    runtime: z.string().min(1).max(100),
+    agent: z.boolean(),
+    labels,
+    disk_mib: z.int().min(sizes.diskMib.min).max(sizes.diskMib.max),
+    memory_mib: z.int().min(sizes.memoryMib.min).max(sizes.memoryMib.max),
+    cpus: z.int().min(sizes.cpus.min).max(sizes.cpus.max),
+    created: z.iso.datetime(),
+  }),
+  /** Image that the disk was used with; for people. */
+  image_key: z.string().max(200),
+  disk: z.object({ size_bytes: z.int().positive() }),
+});
+export type ExportManifest = z.infer<typeof exportManifest>;
+
+/** `sha256`: over name, "\0" and the raw SHA-256 of the content of every entry before it. */
+export const exportEnd = z.object({ entries: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+
+/** Bytes of the disk in one entry at most, and of any entry. */
+export const exportBounds = { chunkBytes: 4 * 1024 * 1024, entryBytes: 16 * 1024 * 1024 } as const;

@@ -1,6 +1,5 @@
-import type { HttpContext } from '@citb/daemon';
+import { type ByteRange, type HttpContext, parseRange } from '@citb/daemon';
 import type { OpenFile } from '../tree/index.ts';
-import { type ByteRange, parseRange } from '@citb/daemon';
 import { sendStream } from './raw.ts';
 
 /** Answers with a file, or the part of it that `Range` asks for. HEAD gets the headers only. Closes the file. */

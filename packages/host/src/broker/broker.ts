@@ -6,6 +6,7 @@ import type { BrokerSockets, ModelKeys } from '../boxes/ports.ts';
 import { forward, maxBodyBytes, type Upstream } from './forward.ts';
 import type { Ledger } from './ledger.ts';
 import { listenPrivately } from './listen.ts';
+import { answerOwn, type OwnRequests } from './own-requests.ts';
 import { refusals, refuse } from './refusal.ts';
 
 export interface BrokerParts {
@@ -13,6 +14,8 @@ export interface BrokerParts {
   readonly baseUrl: string;
   readonly keys: Pick<ModelKeys, 'forBox'>;
   readonly ledger: Ledger;
+  /** What the host does itself for boxes; undefined: nothing. */
+  readonly own?: OwnRequests;
   readonly log: Logger;
   /** User id as which a box's VMM connects; undefined: as this process. */
   readonly ownerOf?: (boxId: string) => number | undefined;
@@ -41,11 +44,12 @@ const maxConnections = 64;
  * The one way out of a box. Each box has a socket of its own, so it is known by where it connects, never by what it says; the
  * key is added here and never goes in.
  */
-export function createBroker({ baseUrl, keys, ledger, log, ownerOf }: BrokerParts): Broker {
+export function createBroker({ baseUrl, keys, ledger, own, log, ownerOf }: BrokerParts): Broker {
   const upstream = upstreamOf(baseUrl);
   const open = new Map<string, { server: Server; path: string }>();
 
   function answer(boxId: string, request: IncomingMessage, response: ServerResponse): void {
+    if (answerOwn(own, boxId, request, response)) return;
     const [path = '', query] = (request.url ?? '').split('?', 2);
     if (!allowed.has(`${request.method} ${path}`)) {
       log.info({ box: boxId, method: request.method, path: path.slice(0, 200) }, 'the broker refused a request of a box');

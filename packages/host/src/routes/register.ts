@@ -51,6 +51,8 @@ function hasLeft(c: HttpContext): boolean {
 const paramErrors: Readonly<Record<string, ErrorCode>> = {
   box: 'box_not_found',
   task: 'task_not_found',
+  checkpoint: 'checkpoint_not_found',
+  export: 'export_not_found',
   question: 'question_not_found',
   pid: 'process_not_found',
 };

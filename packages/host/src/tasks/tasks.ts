@@ -221,6 +221,9 @@ export function createTasks({
           if (!(error instanceof ApiError)) throw error;
         });
       }
+      // It was asked for now, so a box that sleeps is woken for it; who cancels need not wait for that.
+      if (box === undefined)
+        access.awake(boxId).catch((error: unknown) => access.note(boxId, `not woken for a cancellation: ${String(error)}`));
       return taskOf(required(boxId, taskId));
     },
 

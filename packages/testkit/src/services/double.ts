@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Services } from '@citb/host/services.ts';
 import { BoxesDouble } from './boxes.ts';
+import { CheckpointsDouble } from './checkpoints.ts';
 import { FilesDouble } from './files.ts';
 import { HostDouble } from './host.ts';
 import { ProcessesDouble } from './processes.ts';
 import { TasksDouble } from './tasks.ts';
+import { TransferDouble } from './transfer.ts';
 
 /** `Services` without machines: boxes are temporary folders, tasks play a script, commands are children of the test. */
 export interface ServicesDouble extends Services, AsyncDisposable {
@@ -15,6 +17,7 @@ export interface ServicesDouble extends Services, AsyncDisposable {
   readonly tasks: TasksDouble;
   readonly files: FilesDouble;
   readonly processes: ProcessesDouble;
+  readonly checkpoints: CheckpointsDouble;
   /** `host.current` is what health answers. */
   readonly host: HostDouble;
 }
@@ -29,6 +32,8 @@ export async function createServicesDouble(): Promise<ServicesDouble> {
     tasks: new TasksDouble(boxes),
     files: new FilesDouble(boxes),
     processes,
+    checkpoints: new CheckpointsDouble(boxes),
+    transfer: new TransferDouble(boxes),
     host: new HostDouble(boxes),
     [Symbol.asyncDispose]: async () => {
       await processes.close();

@@ -1,0 +1,43 @@
+import type { LiveBox } from '../boxes/access.ts';
+import { boxPaths } from '../boxes/names.ts';
+import { discard, makeCheckpoint } from './make.ts';
+import type { CheckpointParts } from './parts.ts';
+import type { CheckpointRow } from './rows.ts';
+import { takenBytes } from './sizes.ts';
+
+/**
+ * The checkpoint before a task: of the disk, so that a person can undo what an agent did. It never stands in a task's way: what is
+ * too large, or does not work, is said in the box's log.
+ */
+export async function checkpointBeforeTask(parts: CheckpointParts, box: LiveBox, taskId: string): Promise<void> {
+  const { settings, access } = parts;
+  if (settings.automatic === 0) return;
+  try {
+    const tooLarge = await isTooLarge(parts, box.id);
+    if (tooLarge !== undefined) return access.note(box.id, `no checkpoint before task ${taskId}: ${tooLarge}`);
+    await makeCheckpoint(parts, { boxId: box.id, name: null, kind: 'auto', taskId, memory: false });
+    await expireOldest(parts, box.id, 'auto', settings.automatic);
+  } catch (error) {
+    access.note(box.id, `no checkpoint before task ${taskId}: ${(error as Error).message}`);
+  }
+}
+
+async function isTooLarge({ boxes, settings }: CheckpointParts, boxId: string): Promise<string | undefined> {
+  const taken = await takenBytes(boxPaths(boxes.settings.dataDir, boxId).disk);
+  if (taken <= settings.automaticBytes) return undefined;
+  const [has, most] = [taken, settings.automaticBytes].map((bytes) => Math.ceil(bytes / 1024 / 1024));
+  return `its disk takes ${has} MiB, and at most ${most} MiB are copied before a task (CITB_AUTO_CHECKPOINT_MIB)`;
+}
+
+/** Keeps the last checkpoints of a kind. */
+export async function expireOldest(parts: CheckpointParts, boxId: string, kind: CheckpointRow['kind'], kept: number): Promise<void> {
+  const ofKind = parts.rows.of(boxId).filter((row) => row.kind === kind);
+  for (const { id } of ofKind.slice(0, Math.max(0, ofKind.length - kept))) await removeCheckpoint(parts, boxId, id);
+}
+
+/** In the box's writer: nobody copies from it meanwhile. */
+export async function removeCheckpoint(parts: CheckpointParts, boxId: string, id: string): Promise<void> {
+  await parts.boxes.writers.run(boxId, async () => {
+    if (parts.rows.get(boxId, id) !== undefined) await discard(parts, boxId, id);
+  });
+}
