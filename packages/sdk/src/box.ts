@@ -1,24 +1,45 @@
 import {
   type Box as BoxInfo,
+  type BoxEvent,
   type ContextMessage,
   type ExecRequest,
   type FileContent,
   type LogLine,
+  type TimeoutAction,
   box,
+  boxEvent,
   limits,
   logLine,
   task,
   taskList,
 } from '@citb/api';
+import { Checkpoints } from './checkpoints.ts';
 import type { Connection } from './connection.ts';
 import { type ExecOptions, type ExecResult, Processes } from './exec.ts';
 import { Files } from './files.ts';
+import { type EventOptions, followEvents } from './follow.ts';
 import { readLines } from './lines.ts';
 import { Task, type TaskInfo } from './task.ts';
 import { Terminal, type TerminalOptions } from './terminal.ts';
 import { randomUUID } from 'node:crypto';
 
-export type { BoxInfo };
+export type { BoxEvent, BoxInfo };
+
+/** What can be changed of a box; what is left out stays as it is. */
+export interface BoxChange {
+  /** In place of all labels it has. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Paused after so many seconds without activity of its own; 0: never. */
+  readonly idleS?: number | undefined;
+  /** Not paused for being idle before this moment; null: no such moment. */
+  readonly keepAliveUntil?: Date | null | undefined;
+  /** Seconds from now until `onTimeout`; null: no end. */
+  readonly timeoutS?: number | null | undefined;
+  readonly onTimeout?: TimeoutAction | undefined;
+}
+
+/** A machine may have to be booted, and boots may wait for each other: minutes under emulation. */
+const startWithinMs = 10 * 60_000;
 
 export interface RunOptions {
   /** Path in the workspace -> content; written when the task begins. */
@@ -41,6 +62,23 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ForkOptions {
+  readonly id?: string | undefined;
+  /** Whose box the fork is; nobody's when left out. */
+  readonly userId?: string | undefined;
+  /** Default: those of the source. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Default: that of the source, with its Anthropic key. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Id of a checkpoint to begin from. Default: the box as it is now. */
+  readonly checkpoint?: string | undefined;
+  /** The same key again is the same fork. Made anew for each call when left out. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** Copying a large disk takes minutes, ms. */
+const forkWithinMs = 20 * 60_000;
+
 /**
  * One user's computer. A box lives until it is killed: `await using` kills it at the end of its scope; hold it in a plain
  * `const` when it shall stay.
@@ -49,6 +87,7 @@ export class Box implements AsyncDisposable {
   readonly id: string;
   readonly files: Files;
   readonly processes: Processes;
+  readonly checkpoints: Checkpoints;
   /** As the host described it last: see {@link refresh}. */
   info: BoxInfo;
   readonly #connection: Connection;
@@ -61,12 +100,50 @@ export class Box implements AsyncDisposable {
     this.#path = `/v1/boxes/${encodeURIComponent(info.id)}`;
     this.files = new Files(connection, info.id);
     this.processes = new Processes(connection, info.id);
+    this.checkpoints = new Checkpoints(connection, info.id);
   }
 
   /** Asks the host for the present state. @throws ApiError `box_not_found` */
   async refresh(): Promise<BoxInfo> {
     this.info = await this.#connection.json(this.#path, box);
     return this.info;
+  }
+
+  /** Puts memory and processes on the host's disk: it then costs no memory and no CPU. The next request wakes it. @throws ApiError `box_not_running`, `pause_failed` */
+  async pause(): Promise<BoxInfo> {
+    return this.#act('pause');
+  }
+
+  /** Resolves when it runs: as it was when it was paused, or booted from its disk. @throws ApiError `host_full`, `box_failed` */
+  async resume(): Promise<BoxInfo> {
+    return this.#act('resume');
+  }
+
+  /** Shuts its system down; files and conversations stay, processes do not. The next request boots it. @throws ApiError */
+  async stop(): Promise<BoxInfo> {
+    return this.#act('stop');
+  }
+
+  /** Changes labels, idle time or lifetime; does not wake it. @throws ApiError `invalid_request` */
+  async update(change: BoxChange): Promise<BoxInfo> {
+    const { labels, idleS, keepAliveUntil, timeoutS, onTimeout } = change;
+    const json = {
+      labels,
+      idle_s: idleS,
+      keep_alive_until: keepAliveUntil?.toISOString() ?? keepAliveUntil,
+      timeout_s: timeoutS,
+      on_timeout: onTimeout,
+    };
+    this.info = await this.#connection.json(this.#path, box, { method: 'PATCH', json });
+    return this.info;
+  }
+
+  /**
+   * What happens to the box, as it happens; what already happened comes first. Ends when it is killed. Goes on by itself after a
+   * broken connection; neither wakes the box nor keeps it awake.
+   */
+  events(options: EventOptions = {}): AsyncGenerator<BoxEvent, void, void> {
+    return followEvents(this.#connection, `${this.#path}/events`, boxEvent, ({ type }) => type === 'killed', options);
   }
 
   /** Gives the agent a piece of work; resolves when the host has it safely. @throws ApiError `no_agent`, `no_model_key`, `queue_full` */
@@ -113,6 +190,21 @@ export class Box implements AsyncDisposable {
     });
   }
 
+  /**
+   * Another box that is this one in all: disk, running processes, agent and conversation. From then on neither knows of the other.
+   * @throws ApiError `box_exists`, `checkpoint_not_found`, `host_full`
+   */
+  async fork(options: ForkOptions = {}): Promise<Box> {
+    const { id, userId, labels, env, checkpoint, idempotencyKey = randomUUID() } = options;
+    const info = await this.#connection.json(`${this.#path}/fork`, box, {
+      method: 'POST',
+      json: { id, user_id: userId, labels, env_vars: env, checkpoint },
+      idempotencyKey,
+      answerWithinMs: forkWithinMs,
+    });
+    return new Box(this.#connection, info);
+  }
+
   /** Ends the box: its machine, its disk, its tasks. Nothing of it is left. @throws ApiError `box_not_found` */
   async kill(): Promise<void> {
     await this.#connection.none(this.#path, { method: 'DELETE' });
@@ -120,6 +212,13 @@ export class Box implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+  }
+
+  async #act(verb: 'pause' | 'resume' | 'stop'): Promise<BoxInfo> {
+    // Done again it changes nothing, so a broken connection may repeat it.
+    const request = { method: 'POST', idempotencyKey: randomUUID(), answerWithinMs: startWithinMs } as const;
+    this.info = await this.#connection.json(`${this.#path}/${verb}`, box, request);
+    return this.info;
   }
 }
 

@@ -1,17 +1,25 @@
 import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import {
+  type UsageReport,
   type BoxState,
+  type DrainReport,
   type HostHealth,
   type HostStatus,
   type MaintenanceReport,
+  type TimeoutAction,
   box,
   boxList,
   hostHealth,
   hostStatus,
+  exportMediaType,
   maintenanceResponse,
+  usageReport,
+  drainReport,
 } from '@citb/api';
 import { Box } from './box.ts';
 import { Connection } from './connection.ts';
+import { Exports } from './exports.ts';
 
 export interface CitbOptions {
   /** Default: CITB_URL, else http://127.0.0.1:8080. */
@@ -32,8 +40,14 @@ export interface CreateOptions {
   readonly diskMib?: number | undefined;
   readonly memoryMib?: number | undefined;
   readonly cpus?: number | undefined;
-  /** The box is killed this many seconds after its creation. */
+  /** After this many seconds `onTimeout` happens to it. Default: never. */
   readonly timeoutS?: number | undefined;
+  /** Default: kill. */
+  readonly onTimeout?: TimeoutAction | undefined;
+  /** Paused after so many seconds without activity of its own; 0: never. Default: the host's (600). */
+  readonly idleS?: number | undefined;
+  /** Not paused for being idle before this moment. */
+  readonly keepAliveUntil?: Date | undefined;
   /** The same key again is the same box. Made anew for each call when left out. */
   readonly idempotencyKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -48,6 +62,8 @@ export interface ListQuery {
 
 /** The first box of a runtime may wait for its image to be built: minutes, with downloads. */
 const createWithinMs = 20 * 60_000;
+/** A box that comes takes as long as its bytes, ms. */
+const importWithinMs = 6 * 3600_000;
 
 /**
  * A host of boxes.
@@ -60,12 +76,14 @@ const createWithinMs = 20 * 60_000;
 export class Citb implements AsyncDisposable {
   readonly url: URL;
   readonly boxes: Boxes;
+  readonly exports: Exports;
   readonly #connection: Connection;
 
   constructor(options: CitbOptions = {}) {
     this.url = new URL(options.url ?? process.env['CITB_URL'] ?? 'http://127.0.0.1:8080');
     this.#connection = new Connection(this.url, options.apiKey ?? process.env['CITB_API_KEY']);
     this.boxes = new Boxes(this.#connection);
+    this.exports = new Exports(this.#connection);
   }
 
   /** Whether the host is ready, and why not; needs no key. @throws ConnectionError */
@@ -79,9 +97,27 @@ export class Citb implements AsyncDisposable {
     return this.#connection.json('/status', hostStatus);
   }
 
+  /** What boxes take on the host's disk: all, or those of a user. */
+  async usage(query: { readonly userId?: string | undefined } = {}): Promise<UsageReport> {
+    return this.#connection.json('/v1/usage', usageReport, { query: { user_id: query.userId } });
+  }
+
   /** Has the host clean what belongs to no box; answers what it cleaned. */
   async maintain(): Promise<MaintenanceReport> {
     return this.#connection.json('/maintenance', maintenanceResponse, { method: 'POST', json: {} });
+  }
+
+  /**
+   * Saves all running boxes to the host's disk because its machine goes down; from then on the host takes no work until it is
+   * started again.
+   * @param deadlineS boxes that are not saved by then are left
+   */
+  async drain(deadlineS = 25): Promise<DrainReport> {
+    return this.#connection.json('/v1/host/drain', drainReport, {
+      method: 'POST',
+      json: { deadline_s: deadlineS },
+      answerWithinMs: (deadlineS + 30) * 1000,
+    });
   }
 
   /** Ends idle connections. */
@@ -112,10 +148,32 @@ export class Boxes {
         memory_mib: options.memoryMib,
         cpus: options.cpus,
         timeout_s: options.timeoutS,
+        on_timeout: options.onTimeout,
+        idle_s: options.idleS,
+        keep_alive_until: options.keepAliveUntil?.toISOString(),
       },
       idempotencyKey: options.idempotencyKey ?? randomUUID(),
       signal: options.signal,
       answerWithinMs: createWithinMs,
+    });
+    return new Box(this.#connection, info);
+  }
+
+  /**
+   * A box from a file that an export gave; it is stopped, and boots on its first request. Every checksum is compared.
+   * @throws ApiError `import_invalid`, `import_version`, `box_exists`
+   */
+  async import(
+    file: Readable | Uint8Array,
+    options: { readonly id?: string | undefined; readonly userId?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Box> {
+    const info = await this.#connection.json('/v1/boxes/import', box, {
+      method: 'POST',
+      query: { id: options.id, user_id: options.userId },
+      body: file,
+      headers: { 'content-type': exportMediaType },
+      signal: options.signal,
+      answerWithinMs: importWithinMs,
     });
     return new Box(this.#connection, info);
   }

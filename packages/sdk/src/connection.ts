@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { ConnectionError, errorFromAnswer, isTransient, parseJson } from './errors.ts';
 
 export interface ApiRequest {
-  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** What is `undefined` is left out; a list gives its name several times. */
   readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   /** Sent as JSON. */

@@ -1,8 +1,10 @@
 export { ApiError } from '@citb/api';
 export * from './box.ts';
+export * from './checkpoints.ts';
 export * from './client.ts';
 export { ConnectionError } from './errors.ts';
 export * from './exec.ts';
+export * from './exports.ts';
 export * from './files.ts';
 export * from './task.ts';
 export * from './terminal.ts';

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type AnswerRequest, type Task as TaskInfo, type TaskEvent, type TaskOutcome, limits, task, taskEvent } from '@citb/api';
+import { type AnswerRequest, type Task as TaskInfo, type TaskEvent, type TaskOutcome, task, taskEvent } from '@citb/api';
 import type { Connection } from './connection.ts';
-import { ConnectionError, isTransient } from './errors.ts';
-import { readLines } from './lines.ts';
+import { ConnectionError } from './errors.ts';
+import { type EventOptions, followEvents } from './follow.ts';
 
-export type { TaskInfo };
+export type { EventOptions, TaskInfo };
 type Completion = Extract<TaskEvent, { type: 'completion' }>;
 
 /** How a task ended. A failed task is a result, not an exception: `outcome` says which. */
@@ -15,20 +14,6 @@ export interface TaskResult {
   readonly stopReason: string | null;
   readonly usage: Completion['usage'];
 }
-
-export interface EventOptions {
-  /** Only events with a larger `seq`. Default 0: from the beginning. */
-  readonly after?: number;
-  readonly signal?: AbortSignal;
-  /** How long a broken stream tries to come back, ms, counted from its last sign of life. Default 60 s. */
-  readonly reconnectMs?: number;
-  /** Told before each attempt to come back. */
-  readonly onReconnect?: (cause: Error) => void;
-}
-
-/** Three heartbeats missed: the connection is dead though nobody said so. */
-const silenceMs = limits.heartbeatMs * 3;
-const longestPauseMs = 5_000;
 
 /** One piece of work for the agent of a box. */
 export class Task {
@@ -56,32 +41,10 @@ export class Task {
    * @throws ApiError; ConnectionError when the host stays away longer than `reconnectMs`
    */
   async *events(options: EventOptions = {}): AsyncGenerator<TaskEvent, void, void> {
-    const { signal, reconnectMs = 60_000, onReconnect } = options;
-    let last = options.after ?? 0;
-    let alive = performance.now();
-    for (let failures = 1; ; failures++) {
-      let broken: Error = new ConnectionError('unreachable', 'The stream ended before the task did.');
-      try {
-        for await (const event of readLines(this.#connection, `${this.#path()}/events`, taskEvent, {
-          query: { after: last },
-          signal,
-          silenceMs,
-        })) {
-          alive = performance.now();
-          failures = 0;
-          if (event.seq <= last) continue;
-          last = event.seq;
-          this.#note(event);
-          yield event;
-          if (event.type === 'completion') return;
-        }
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        broken = error as Error;
-      }
-      if (performance.now() - alive > reconnectMs) throw broken;
-      onReconnect?.(broken);
-      await sleep(Math.min(100 * 2 ** failures, longestPauseMs), undefined, { ...(signal && { signal }) });
+    const events = followEvents(this.#connection, `${this.#path()}/events`, taskEvent, isCompletion, options);
+    for await (const event of events) {
+      this.#note(event);
+      yield event;
     }
   }
 
@@ -117,4 +80,8 @@ export class Task {
   #path(): string {
     return `/v1/boxes/${encodeURIComponent(this.boxId)}/tasks/${encodeURIComponent(this.id)}`;
   }
+}
+
+function isCompletion({ type }: TaskEvent): boolean {
+  return type === 'completion';
 }
