@@ -90,6 +90,7 @@ async function bringUp(parts: CheckpointParts, sourceId: string, row: BoxRow, re
     await mkdir(boxesFolder(dataDir), { recursive: true, mode: 0o711 });
     await mkdir(boxPaths(dataDir, row.id).folder, { recursive: true, mode: 0o700 });
     await copyState(parts, sourceId, row.id, request.checkpoint, machine, signal);
+    boxes.events.add(sourceId, 'forked', { box_id: row.id });
     boxes.logs.note(row.id, `forked from ${sourceId}${request.checkpoint === undefined ? '' : `, checkpoint ${request.checkpoint}`}`);
     const saved = loadSaved(machine, boxes.rows.secrets(sourceId).accessToken);
     const box = await startFork(parts, row, saved, signal);

@@ -35,7 +35,9 @@ export async function makeCheckpoint(parts: CheckpointParts, wish: CheckpointWis
     made = rows.get(wish.boxId, id);
   });
   if (made === undefined) throw new ApiError('box_killed');
-  if (made.kind !== 'auto') access.note(made.boxId, `checkpoint ${made.id} made${made.name === null ? '' : `: ${made.name}`}`);
+  const { name, kind, taskId } = made;
+  boxes.events.add(made.boxId, 'checkpoint', { id: made.id, kind, name, task_id: taskId });
+  if (kind !== 'auto') access.note(made.boxId, `checkpoint ${made.id} made${name === null ? '' : `: ${name}`}`);
   return made;
 }
 

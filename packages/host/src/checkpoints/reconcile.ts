@@ -21,10 +21,11 @@ export async function reconcileCheckpoints(parts: CheckpointParts): Promise<void
       log.error({ err: error, box: boxId }, 'a checkpoint could not be put right; it is tried again');
     }
   };
-  for (const boxId of rows.rollbacks())
+  for (const { boxId, checkpoint } of rows.rollbacks())
     await settle(boxId, async () => {
-      if (!rows.rollbacks().includes(boxId)) return;
+      if (!rows.rollbacks().some((row) => row.boxId === boxId)) return;
       await replaceState(parts, boxId);
+      boxes.events.add(boxId, 'rolled_back', { checkpoint });
       access.note(boxId, 'a rollback that was interrupted is complete; the box boots on the next request');
     });
   for (const { boxId, id } of rows.unsettled())

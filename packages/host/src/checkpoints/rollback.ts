@@ -33,6 +33,7 @@ export async function rollBack(parts: CheckpointParts, boxId: string, checkpoint
       rows.endRollback(boxId);
       throw failure(error, signal);
     }
+    boxes.events.add(boxId, 'rolled_back', { checkpoint: checkpointId, name: checkpoint.name });
     access.note(boxId, `rolled back to checkpoint ${checkpointId}${checkpoint.name === null ? '' : ` (${checkpoint.name})`}`);
     await start(parts, checkpoint, signal);
   });
@@ -69,7 +70,8 @@ export async function replaceState({ boxes, rows, tasks }: CheckpointParts, boxI
   logs.detach(boxId);
   await broker.close(boxId);
   admission.release(boxId);
-  if (row.state === 'running' || row.state === 'paused') boxes.rows.move(boxId, 'stopped', 'rollback');
+  const state = boxes.rows.get(boxId)?.state;
+  if (state === 'running' || state === 'paused') boxes.rows.move(boxId, 'stopped', 'rollback');
   if (box !== undefined) live.lost(box);
   tasks.rolledBack(boxId);
   // Its memory belongs to the disk that goes now.

@@ -118,12 +118,12 @@ export class CheckpointRows {
     this.#run('DELETE FROM rollbacks WHERE box_id = ?', boxId);
   }
 
-  /** Ids of boxes whose rollback was begun and not ended. */
-  rollbacks(): string[] {
+  /** Boxes whose rollback was begun and not ended. */
+  rollbacks(): { boxId: string; checkpoint: string }[] {
     return this.#store.db
-      .prepare('SELECT box_id FROM rollbacks')
+      .prepare('SELECT box_id, checkpoint_id FROM rollbacks')
       .all()
-      .map((row) => String(row['box_id']));
+      .map((row) => ({ boxId: String(row['box_id']), checkpoint: String(row['checkpoint_id']) }));
   }
 
   #run(sql: string, ...values: (string | number | null)[]): void {
