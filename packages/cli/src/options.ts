@@ -7,6 +7,13 @@ export function integer(text: string): number {
   return value;
 }
 
+/** A whole number, 0 or above. */
+export function wholeFromZero(text: string): number {
+  const value = Number(text);
+  if (text === '' || !Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number, 0 or above.');
+  return value;
+}
+
 /** A number above 0. */
 export function positive(text: string): number {
   const value = Number(text);

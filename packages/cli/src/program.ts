@@ -4,15 +4,18 @@ import { addCompletion } from './commands/completion.ts';
 import { addCp } from './commands/cp.ts';
 import { addCreate } from './commands/create.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addEvents } from './commands/events.ts';
 import { addExec } from './commands/exec.ts';
 import { addHost } from './commands/host.ts';
 import { addKill } from './commands/kill.ts';
+import { addLifecycle } from './commands/lifecycle.ts';
 import { addLogs } from './commands/logs.ts';
 import { addLs } from './commands/ls.ts';
 import { addPs } from './commands/ps.ts';
 import { addShell } from './commands/shell.ts';
 import { addStatus } from './commands/status.ts';
 import { addTask } from './commands/task.ts';
+import { addUpdate } from './commands/update.ts';
 import { exitCodesHelp } from './exit.ts';
 
 /** The options that stand before the command. */
@@ -68,6 +71,9 @@ ${exitCodesHelp}`,
     addShell,
     addPs,
     addLogs,
+    addEvents,
+    addLifecycle,
+    addUpdate,
     addKill,
     addStatus,
     addCompletion,

@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
-import { sizes } from '@citb/api';
+import { type Command, Option } from 'commander';
+import { sizes, type TimeoutAction, timeoutActions } from '@citb/api';
 import type { Cli } from '../cli.ts';
 import { Waiting, mebibytes } from '../render/index.ts';
+import { seconds } from '../moment.ts';
 import { collectPairs, integer } from '../options.ts';
 
 interface CreateFlags {
@@ -12,6 +13,8 @@ interface CreateFlags {
   memory?: number;
   cpus?: number;
   timeout?: number;
+  onTimeout?: TimeoutAction;
+  idle?: number;
   env?: Record<string, string>;
   label?: Record<string, string>;
   json?: true;
@@ -28,7 +31,9 @@ export function addCreate(program: Command, cli: Cli): void {
     .option('--disk <MiB>', `size of its disk (default: ${sizes.diskMib.default})`, integer)
     .option('--memory <MiB>', 'memory (default: by runtime)', integer)
     .option('--cpus <count>', 'processors (default: by runtime)', integer)
-    .option('--timeout <seconds>', 'kill the box after so long (default: never)', integer)
+    .option('--timeout <time>', 'end of the box, from now (3600, 2h, 7d; default: no end)', seconds)
+    .addOption(new Option('--on-timeout <action>', 'what happens then (default: kill)').choices(timeoutActions))
+    .option('--idle <time>', 'pause it after so long without activity (600, 10m; 0: never; default: by the host)', seconds)
     .option('--env <K=V>', 'environment of the box; K alone takes it from here; may be repeated', collectPairs(cli.env))
     .option('--label <k=v>', 'label; may be repeated', collectPairs({}))
     .option('--id <id>', 'an id of your own (default: the host makes one)')
@@ -53,6 +58,8 @@ Examples:
         memoryMib: flags.memory,
         cpus: flags.cpus,
         timeoutS: flags.timeout,
+        onTimeout: flags.onTimeout,
+        idleS: flags.idle,
         env: flags.env,
         labels: flags.label,
       });

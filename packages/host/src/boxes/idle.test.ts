@@ -33,22 +33,23 @@ async function bench(request = start) {
     now: () => bed.now,
   });
   watch.look();
+  /** Time goes by, with a look every 5 s in which the machine uses this share of a core. */
+  const pass = async (seconds: number, share = 0): Promise<string> => {
+    for (let left = seconds; left > 0; left -= 5) {
+      bed.now += 5000;
+      machine.cpuMs += 5000 * share;
+      watch.look();
+      await Promise.all(pauses);
+    }
+    return (await daemon.boxes.get(box.id)).state;
+  };
   return {
     daemon,
     box,
     activity,
     machine,
     watch,
-    /** Time goes by, with a look every 5 s in which the machine uses this share of a core. */
-    async pass(seconds: number, share = 0): Promise<string> {
-      for (let left = seconds; left > 0; left -= 5) {
-        bed.now += 5000;
-        machine.cpuMs += 5000 * share;
-        watch.look();
-        await Promise.all(pauses);
-      }
-      return (await daemon.boxes.get(box.id)).state;
-    },
+    pass,
     [Symbol.dispose]: () => bed[Symbol.dispose](),
   };
 }
