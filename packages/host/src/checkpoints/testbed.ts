@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { boxPaths } from '../boxes/names.ts';
 import type { AdmissionLimits } from '../boxes/admission.ts';
-import { type Daemon, Testbed } from '../boxes/testbed.ts';
+import type { Daemon, Testbed } from '../boxes/testbed.ts';
 import { type CheckpointsModule, createCheckpoints } from './checkpoints.ts';
 import type { CheckpointParts, CheckpointSettings } from './parts.ts';
 import { CheckpointRows } from './rows.ts';
