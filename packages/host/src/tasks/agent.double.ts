@@ -102,6 +102,8 @@ export class AgentDouble implements AsyncDisposable {
     };
     if (top === 'health') return json(200, { agent: 'ready', version: '1' });
     if (request.method === 'POST' && id === '') return json(202, this.#take(await text(request)));
+    if (request.method === 'GET' && id === '')
+      return json(200, { tasks: [...this.journals].map(([task, { state, lastSeq }]) => ({ id: task, state, last_seq: lastSeq })) });
     if (request.method === 'DELETE') {
       this.forgotten.push(id);
       return void response.writeHead(204).end();

@@ -9,7 +9,7 @@ import type { NewTask } from '../services.ts';
 import { Store } from '../store.ts';
 import { AgentDouble } from './agent.double.ts';
 import type { Patience } from './pump.ts';
-import { createTasks, type TasksService } from './tasks.ts';
+import { createTasks, type TasksParts, type TasksService } from './tasks.ts';
 
 export const token = 't'.repeat(32);
 export const quick: Patience = { pauseMs: 5, pauseMaxMs: 50, stallMs: 5000, giveUpMs: 600, starts: 2 };
@@ -21,7 +21,11 @@ export function text(content: string): NewTaskEvent {
 }
 
 /** A host's task service with one box, whose agent server is a double. */
-export async function bench({ patience = quick, key = 'sk-test' }: { patience?: Patience; key?: string | null } = {}) {
+export async function bench({
+  patience = quick,
+  key = 'sk-test',
+  beforeTask,
+}: { patience?: Patience; key?: string | null; beforeTask?: TasksParts['beforeTask'] } = {}) {
   const stack = new AsyncDisposableStack();
   const agent = stack.use(new AgentDouble(token));
   const ports = { agent: await agent.listen() };
@@ -39,6 +43,7 @@ export async function bench({ patience = quick, key = 'sk-test' }: { patience?: 
       keys: { forBox: (id) => keys.get(id), set: (id, value) => void keys.set(id, value) },
       idempotency: new Idempotency(store, new Seal('ab'.repeat(32)), () => Date.now()),
       patience,
+      ...(beforeTask === undefined ? {} : { beforeTask }),
     });
   };
   begin();
