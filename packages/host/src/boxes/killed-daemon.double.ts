@@ -50,7 +50,7 @@ const daemon = createBoxes({
       preferred ?? Array.from({ length: 200 }, (_, n) => `${net}.${n + 1}`).find((address) => !taken.has(address)) ?? 'none',
   }),
   templates: noTemplates,
-  broker: { open: async () => {}, close: async () => {} },
+  broker: { open: async () => {}, close: async () => 0 },
   guest: createGuestClients(),
   admission: new Admission({ memoryMib: 1_000_000, maxBoxes: 100, diskReserveMib: 0 }, dataDir),
   bootSlots: new BootSlots(2),

@@ -55,7 +55,7 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
     },
   );
   await broker.open(row.id, paths.brokerSocket);
-  undo.defer(() => broker.close(row.id));
+  undo.defer(async () => void (await broker.close(row.id)));
   const vm = await (origin === 'disk' ? vmm.boot(spec, signal) : vmm.restore(spec, origin.snapshot, signal));
   undo.defer(() => vm.kill());
   rows.recordRun(row.id, vm.record);

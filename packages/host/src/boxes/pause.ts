@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '@citb/api';
 import type { LiveBox } from './access.ts';
 import { adoptBox } from './adopt.ts';
@@ -6,6 +7,13 @@ import type { BoxParts } from './parts.ts';
 import { forgetSaved, pauseFolder } from './saved-folder.ts';
 import { saveMachine } from './saved-machine.ts';
 import { fallAsleep, type SleepReason } from './sleep.ts';
+
+/**
+ * Connections of the guest do not outlive its VMM, and a restored guest would wait for ever for the answer of one that it believes to
+ * be open (seen: Claude Code, 100 s and more). So they are cut first, and the guest has this long to see it, in ms; what it was
+ * asking it asks again after the wake. The cut passes two processes and the guest's kernel: 20 ms on idle cores.
+ */
+const cutMs = 300;
 
 export interface PauseOptions {
   readonly why: SleepReason;
@@ -33,6 +41,7 @@ export async function pauseBox(parts: BoxParts, id: string, { why, still }: Paus
   live.take(box);
   try {
     await forgetSaved(parts, id);
+    if ((await parts.broker.close(id)) > 0) await delay(cutMs);
     await saveMachine(parts, box, pauseFolder(parts, id));
   } catch (error) {
     await takeBack(parts, box, error as Error);
@@ -49,7 +58,7 @@ function whyAsleep(why: SleepReason): boolean {
 
 /** The machine could not be saved: it goes on. One that has ended meanwhile is lost. @throws pause_failed */
 async function takeBack(parts: BoxParts, box: LiveBox, cause: Error): Promise<never> {
-  const { rows, live, logs, events, log } = parts;
+  const { rows, live, broker, logs, events, log } = parts;
   log.warn({ err: cause, box: box.id, run: box.runId }, 'a box could not be paused');
   logs.note(box.id, `could not be paused: ${cause.message}`);
   // First, so that a machine that runs on is never taken for the saved one.
@@ -65,6 +74,8 @@ async function takeBack(parts: BoxParts, box: LiveBox, cause: Error): Promise<ne
       cause,
     });
   }
+  const socket = rows.get(box.id)?.spec?.brokerSocket;
+  if (socket !== undefined) await broker.open(box.id, socket);
   rows.takeBack(box.id);
   events.add(box.id, 'pause_failed', { reason: cause.message });
   live.add(box);

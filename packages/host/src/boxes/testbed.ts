@@ -31,6 +31,8 @@ export class Testbed implements Disposable {
   /** Called at each step; may throw or wait. */
   atStep: (name: string) => Promise<void> | void = () => {};
   now = 1_700_000_000_000;
+  /** Connections that each box has open to its broker. */
+  connections = 0;
   #pids = 1000;
 
   /** A host daemon on this machine room. */
@@ -75,8 +77,9 @@ export class Testbed implements Disposable {
           sockets.add(id);
         },
         close: async (id) => {
-          sockets.delete(id);
+          const open = sockets.delete(id);
           await step('broker closed');
+          return open ? this.connections : 0;
         },
       },
       guest: {

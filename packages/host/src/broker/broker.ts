@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
 import type { Logger } from '@citb/daemon';
 import { Agent } from 'undici';
 import type { BrokerSockets, ModelKeys } from '../boxes/ports.ts';
@@ -63,14 +64,16 @@ export function createBroker({ baseUrl, keys, ledger, own, log, ownerOf }: Broke
     void forward(upstream, request, response, { boxId, key, path: path + cleanQuery(query), ledger });
   }
 
-  async function close(boxId: string): Promise<void> {
+  async function close(boxId: string): Promise<number> {
     const entry = open.get(boxId);
-    if (entry === undefined) return;
+    if (entry === undefined) return 0;
     open.delete(boxId);
+    const connections = await promisify(entry.server.getConnections.bind(entry.server))();
     const closed = new Promise((resolve) => entry.server.close(resolve));
     entry.server.closeAllConnections();
     await closed;
     await rm(entry.path, { force: true });
+    return connections;
   }
 
   return {
