@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import type { Cli } from './cli.ts';
+import { addCheckpoints } from './commands/checkpoints.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addCp } from './commands/cp.ts';
 import { addCreate } from './commands/create.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEvents } from './commands/events.ts';
 import { addExec } from './commands/exec.ts';
+import { addFork } from './commands/fork.ts';
 import { addHost } from './commands/host.ts';
 import { addKill } from './commands/kill.ts';
 import { addLifecycle } from './commands/lifecycle.ts';
@@ -16,6 +18,7 @@ import { addShell } from './commands/shell.ts';
 import { addStatus } from './commands/status.ts';
 import { addTask } from './commands/task.ts';
 import { addUpdate } from './commands/update.ts';
+import { addTransfer } from './commands/transfer.ts';
 import { exitCodesHelp } from './exit.ts';
 
 /** The options that stand before the command. */
@@ -74,6 +77,9 @@ ${exitCodesHelp}`,
     addEvents,
     addLifecycle,
     addUpdate,
+    addCheckpoints,
+    addFork,
+    addTransfer,
     addKill,
     addStatus,
     addCompletion,
