@@ -86,11 +86,13 @@ export function createBoxes({ cpuTime, ...options }: BoxesOptions): BoxesModule 
   }
 
   async function wanted(id: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || rows.get(id)?.asleep !== true) return;
     const { promise, resolve } = Promise.withResolvers<void>();
+    const onAbort = (): void => resolve();
     const leave = live.onStarted((box) => box.id === id && resolve());
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    if (signal.aborted || rows.get(id)?.asleep !== true) resolve();
+    signal.addEventListener('abort', onAbort);
     await promise;
+    signal.removeEventListener('abort', onAbort);
     leave();
   }
 

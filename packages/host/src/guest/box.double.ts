@@ -61,7 +61,11 @@ export class BoxDoubles implements BoxAccess {
   }
 
   async wanted(_boxId: string, signal: AbortSignal): Promise<void> {
-    if (this.asleep !== undefined && !signal.aborted) await this.asleep;
+    if (this.asleep === undefined || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    void this.asleep.then(resolve);
+    await promise;
   }
 
   ifRunning(boxId: string): LiveBox | undefined {
