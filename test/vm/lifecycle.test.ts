@@ -148,7 +148,7 @@ suite('a box that sleeps loses nothing', { timeout: (4 + rounds) * patience }, (
   test('memory that is damaged: the box boots from its disk, with its files, and says so', async () => {
     const boot = await bootId();
     await box.pause();
-    await truncate(join(daemon.dataDir, 'boxes', box.id, 'pause', 'memory'), 4096);
+    await truncate(join(daemon.dataDir, 'boxes', box.id, 'pause', 'pages'), 4096);
     assert.equal((await daemon.call('GET', '/download_file?user_id=ada&filename=hello.py')).status, 200);
     assert.notEqual(await bootId(), boot);
     assert.deepEqual(
