@@ -145,7 +145,9 @@ export const hostStatus = z
         pid: z.int().nullable(),
         vm_ip: z.string().nullable(),
         age_s: z.number(),
-        disk_used_mib: z.number().meta({ description: 'Really taken on the host.' }),
+        disk_used_mib: z.number().meta({ description: 'Really taken on the host, with all that follows.' }),
+        saved_mib: z.number().meta({ description: 'Of that: the memory of a paused box.' }),
+        checkpoints_mib: z.number().meta({ description: 'Of that: its checkpoints.' }),
         disk_mib: z.int(),
         memory_used_mib: z
           .number()

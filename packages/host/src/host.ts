@@ -40,6 +40,7 @@ import { openStore } from './open-store.ts';
 import { createProcesses } from './processes/processes.ts';
 import { createServer } from './server.ts';
 import { makeRoom } from './space/room.ts';
+import { boxUsage } from './space/usage.ts';
 import { withRoom } from './space/with-room.ts';
 import { createTasks } from './tasks/tasks.ts';
 import { createTransfer } from './transfer/transfer.ts';
@@ -162,7 +163,6 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     : { status: 'failed', reason: report.reason };
   const host = createHostInfo({
     version,
-    dataDir,
     model: { base_url: withoutSecrets(config.anthropicBaseUrl), default_key: config.modelKey !== undefined, default_model: config.model },
     vmm,
     report,
@@ -170,6 +170,7 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     live: boxes.live,
     admission,
     templates: () => templates.list(),
+    usage: (row) => boxUsage(checkpointParts, row),
     taskCounts: (id) => tasks.counts(id),
     reconcile: maintain,
     drain: async (deadlineMs) => {
@@ -207,7 +208,7 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
     if (stopping.signal.aborted) return;
     const { runtime, manifest } = await images.get(mainRuntime);
     templates.want({ runtime, cpus: manifest.cpus, memoryMib: manifest.memoryMib, diskMib: config.diskMib });
-    const pruned = await pruneImages(images, rows, dataDir);
+    const pruned = await pruneImages(images, rows, dataDir, checkpoints.imageFiles());
     if (pruned.length > 0) log.info({ pruned }, 'removed images of earlier versions');
   };
   if (report.usable) prepareImages().catch((error: unknown) => log.warn({ err: error }, 'old images could not be removed'));

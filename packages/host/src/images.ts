@@ -41,13 +41,18 @@ async function areThere({ kernel, initrd, privateMemory }: BootFiles): Promise<b
 }
 
 /**
- * Removes images of earlier versions that no box runs from. Not where `images` is a link: other hosts share them then, whose boxes
+ * Removes images of earlier versions that no box runs from, and no checkpoint would. Not where `images` is a link: other hosts share them then, whose boxes
  * are not known here.
  */
-export async function pruneImages(images: Images, rows: BoxRows, dataDir: string): Promise<readonly string[]> {
+export async function pruneImages(
+  images: Images,
+  rows: BoxRows,
+  dataDir: string,
+  alsoInUse: readonly string[],
+): Promise<readonly string[]> {
   if ((await lstat(join(dataDir, 'images'))).isSymbolicLink()) return [];
   const inUse = rows.all().flatMap(({ spec }) => (spec === null ? [] : [spec.boot.kernel, ...spec.drives.map((drive) => drive.path)]));
-  return await images.prune(inUse);
+  return await images.prune([...inUse, ...alsoInUse]);
 }
 
 /** Builds the image of the agent's runtime, again and again until it is there; `reach` is told how it stands. Never throws. */

@@ -29,10 +29,25 @@ async function isTooLarge({ boxes, settings }: CheckpointParts, boxId: string): 
   return `its disk takes ${has} MiB, and at most ${most} MiB are copied before a task (CITB_AUTO_CHECKPOINT_MIB)`;
 }
 
-/** Keeps the last checkpoints of a kind. */
-export async function expireOldest(parts: CheckpointParts, boxId: string, kind: CheckpointRow['kind'], kept: number): Promise<void> {
-  const ofKind = parts.rows.of(boxId).filter((row) => row.kind === kind);
-  for (const { id } of ofKind.slice(0, Math.max(0, ofKind.length - kept))) await removeCheckpoint(parts, boxId, id);
+/**
+ * Keeps the last checkpoints of a kind that nobody but the box itself asked for, and of them only what together takes no more than
+ * the box was given as its disk: a guest must not fill the host by filling its disk again and again. The last one always stays.
+ */
+export async function expireOldest(
+  parts: CheckpointParts,
+  boxId: string,
+  kind: Exclude<CheckpointRow['kind'], 'manual'>,
+  kept: number,
+): Promise<void> {
+  let room = (parts.boxes.rows.get(boxId)?.diskMib ?? 0) * 1024 * 1024;
+  const newestFirst = parts.rows
+    .of(boxId)
+    .filter((row) => row.kind === kind)
+    .toReversed();
+  for (const [index, { id, sizeBytes }] of newestFirst.entries()) {
+    room -= sizeBytes;
+    if (index > 0 && (index >= kept || room < 0)) await removeCheckpoint(parts, boxId, id);
+  }
 }
 
 /** In the box's writer: nobody copies from it meanwhile. */

@@ -1,12 +1,14 @@
 import { ApiError } from '@citb/api';
 import type { LiveBox } from '../boxes/access.ts';
 import { boxOf, type BoxRow } from '../boxes/rows.ts';
+import { loadSaved } from '../boxes/saved-machine.ts';
 import type { Checkpoints } from '../services.ts';
 import { checkpointBeforeTask, removeCheckpoint } from './automatic.ts';
 import { AgentCheckpoints } from './by-agent.ts';
 import { forkBox } from './fork.ts';
 import { makeCheckpoint } from './make.ts';
 import { manualKept, type CheckpointParts } from './parts.ts';
+import { checkpointFiles } from './paths.ts';
 import { reconcileCheckpoints } from './reconcile.ts';
 import { rollBack } from './rollback.ts';
 import { checkpointOf } from './rows.ts';
@@ -21,6 +23,8 @@ export interface CheckpointsModule {
   byAgent(boxId: string, name: string): Promise<{ id: string; name: string | null }>;
   /** Puts right what a crash left. Call it after the boxes are reconciled, before the first request, and with every maintenance. */
   reconcile(): Promise<void>;
+  /** Files of images without which the memory of a checkpoint could not be brought back. */
+  imageFiles(): string[];
   /** Removes the oldest automatic checkpoints until `enough` says so. Returns how many went. */
   expireAutomatic(enough: () => boolean): Promise<number>;
 }
@@ -67,6 +71,7 @@ export function createCheckpoints(parts: CheckpointParts): CheckpointsModule {
     beforeTask: (box, taskId) => checkpointBeforeTask(parts, box, taskId),
     byAgent: (boxId, name) => agents.make(boxId, name),
     reconcile: () => reconcileCheckpoints(parts),
+    imageFiles: () => boxes.rows.all().flatMap(({ id }) => imageFilesOf(parts, id)),
     async expireAutomatic(enough) {
       let removed = 0;
       for (const { boxId, id } of rows.automatic()) {
@@ -78,4 +83,9 @@ export function createCheckpoints(parts: CheckpointParts): CheckpointsModule {
       return removed;
     },
   };
+}
+
+function imageFilesOf({ boxes, rows }: CheckpointParts, boxId: string): string[] {
+  const machines = rows.of(boxId).map(({ id }) => loadSaved(checkpointFiles(boxes.settings.dataDir, boxId, id).machine, undefined));
+  return machines.flatMap((saved) => (saved === undefined ? [] : [saved.spec.boot.kernel, ...saved.spec.drives.map(({ path }) => path)]));
 }

@@ -3,6 +3,8 @@ import { suite, test } from 'node:test';
 import { hostHealth, hostStatus } from '@citb/api';
 import { Admission } from '../boxes/admission.ts';
 import { Testbed } from '../boxes/testbed.ts';
+import { checkpointDaemon } from '../checkpoints/testbed.ts';
+import { boxUsage } from '../space/usage.ts';
 import type { Vmm, VmmReport } from '../vmm/vmm.ts';
 import { createHostInfo, type Phase } from './host-info.ts';
 
@@ -22,7 +24,7 @@ suite('what the host tells about itself', () => {
     let phase: Phase = { status: 'starting', reason: 'building images' };
     const info = createHostInfo({
       version: '0.1.0',
-      dataDir: bed.dataDir,
+      usage: (row) => boxUsage(checkpointDaemon(bed).parts, row),
       model: { base_url: 'http://model', default_key: true, default_model: 'm' },
       vmm: { name: 'qemu' } as Vmm,
       report,

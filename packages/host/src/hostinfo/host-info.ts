@@ -1,14 +1,12 @@
 import { availableParallelism, hostname, totalmem } from 'node:os';
-import type { DrainReport, HostHealth, HostStatus, MaintenanceReport } from '@citb/api';
+import type { BoxUsage, DrainReport, HostHealth, HostStatus, MaintenanceReport } from '@citb/api';
 import type { Admission } from '../boxes/admission.ts';
 import type { LiveBoxes } from '../boxes/live.ts';
-import { boxPaths } from '../boxes/names.ts';
 import type { TaskCounts } from '../boxes/ports.ts';
 import { type BoxRow, type BoxRows, boxOf } from '../boxes/rows.ts';
 import type { HostInfo } from '../services.ts';
 import type { TemplateSource } from '../templates/templates.ts';
 import type { Vmm, VmmReport } from '../vmm/vmm.ts';
-import { diskUse } from './disk-use.ts';
 
 /** Where the daemon is in its life, as `/health` tells it. */
 export type Phase =
@@ -19,7 +17,6 @@ export type Phase =
 
 export interface HostInfoParts {
   readonly version: string;
-  readonly dataDir: string;
   readonly model: HostStatus['host']['model'];
   readonly vmm: Vmm;
   readonly report: VmmReport;
@@ -27,6 +24,8 @@ export interface HostInfoParts {
   readonly live: LiveBoxes;
   readonly admission: Admission;
   readonly templates: TemplateSource['list'];
+  /** What a box takes on the disk. */
+  readonly usage: (row: BoxRow) => Promise<BoxUsage>;
   readonly taskCounts: TaskCounts;
   readonly reconcile: () => Promise<MaintenanceReport>;
   readonly drain: (deadlineMs: number) => Promise<DrainReport>;
@@ -98,10 +97,10 @@ function capacity({ rows, admission }: HostInfoParts): HostStatus['capacity'] {
   };
 }
 
-async function boxPart({ dataDir, live, taskCounts, now }: HostInfoParts, row: BoxRow): Promise<HostStatus['boxes'][number]> {
+async function boxPart({ usage, live, taskCounts, now }: HostInfoParts, row: BoxRow): Promise<HostStatus['boxes'][number]> {
   const box = boxOf(row);
-  const [disk, memory] = await Promise.all([
-    diskUse(boxPaths(dataDir, row.id).folder),
+  const [taken, memory] = await Promise.all([
+    usage(row),
     // It may end at this moment.
     live
       .get(row.id)
@@ -116,10 +115,17 @@ async function boxPart({ dataDir, live, taskCounts, now }: HostInfoParts, row: B
     pid: box.pid,
     vm_ip: box.vm_ip,
     age_s: Math.round((now() - row.created) / 1000),
-    disk_used_mib: Math.round((disk / mib) * 10) / 10,
+    disk_used_mib: tenths(taken.total_bytes),
+    saved_mib: tenths(taken.saved_bytes),
+    checkpoints_mib: tenths(taken.checkpoint_bytes),
     disk_mib: row.diskMib,
     memory_used_mib: memory === null ? null : Math.round(memory / mib),
     memory_mib: row.memoryMib,
     tasks: taskCounts(row.id),
   };
+}
+
+/** MiB with one decimal place. */
+function tenths(bytes: number): number {
+  return Math.round((bytes / mib) * 10) / 10;
 }

@@ -51,6 +51,8 @@ export class HostDouble implements HostInfo {
         vm_ip: box.vm_ip,
         age_s: (Date.now() - Date.parse(box.created)) / 1000,
         disk_used_mib: 1,
+        saved_mib: 0,
+        checkpoints_mib: 0,
         disk_mib: box.disk_mib,
         memory_used_mib: 10,
         memory_mib: box.memory_mib,
