@@ -25,6 +25,9 @@ export const guestPaths = {
 /** The network of every box. */
 export const guestNetwork = { address: '10.0.2.15', prefix: 24, gateway: '10.0.2.2', broker: '10.0.2.100', brokerPort: 80 } as const;
 
+/** Who a machine is that is to become a template: no box can have this id. A clone of it learns its own by the next `POST /init`. */
+export const templateIdentity = { boxId: '.template', hostname: 'template', machineId: '0'.repeat(32) } as const;
+
 /** The user that the agent and commands run as. */
 export const guestUser = { name: 'user', uid: 1000, gid: 1000, home: '/home/user' } as const;
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { templateIdentity } from '@citb/api';
 import { launchFor } from './claude/launch.ts';
 import { mainConversation, resumed } from './conversations/choose.ts';
 import type { RunContext } from './tasks/run.ts';
@@ -19,14 +20,14 @@ export async function initialised(context: Pick<RunContext, 'init'>, signal: Abo
 export async function settleIn({ init, agent }: Pick<RunContext, 'init' | 'agent'>, signal: AbortSignal): Promise<void> {
   for (; !signal.aborted; await sleep(lookMs)) {
     const boxId = init()?.identity?.boxId;
-    if (boxId !== undefined) return agent.settleIn(boxId);
+    if (boxId !== undefined && boxId !== templateIdentity.boxId) return agent.settleIn(boxId);
   }
 }
 
 /**
  * Starts Claude Code before the first task, for the box's own conversation and the default options: a task that wants just
- * this finds it waiting. This is the point at which a template can be taken: the process is initialised, has no session on
- * the disk and no identity yet. A clone whose environment differs starts another one.
+ * this finds it waiting. This is the point at which a template is taken: the process is initialised and has no session on the
+ * disk. A clone whose environment differs starts another one.
  */
 export async function prewarm(context: RunContext): Promise<void> {
   const { init, agent, memory, settings, log } = context;

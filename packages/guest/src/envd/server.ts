@@ -9,6 +9,7 @@ import { getRequestListener } from '@hono/node-server';
 import { guestFlush } from '../flush.ts';
 import { openTree } from '../tree/index.ts';
 import type { Envd } from './context.ts';
+import { answerInit } from './init.ts';
 import { filesystemService } from './filesystem/service.ts';
 import { Watchers } from './filesystem/watchers.ts';
 import { admits, refuse } from './gate.ts';
@@ -17,7 +18,6 @@ import { Pipes } from './process/pipes.ts';
 import { Processes } from './process/processes.ts';
 import { processService } from './process/service.ts';
 import { fileRoutes } from './routes/files.ts';
-import { initRoutes } from './routes/init.ts';
 import { standstillRoutes } from './routes/standstill.ts';
 import { stateRoutes } from './routes/state.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
@@ -110,6 +110,7 @@ function serverOf(envd: Envd, watchers: Watchers): Server {
       request.on('error', () => undefined);
       response.on('error', () => undefined);
       if (!admits(envd.session, request)) refuse(envd.session, request, response);
+      else if (request.url === '/init') void answerInit(envd, request, response);
       else rpc(request, response);
     },
   );
@@ -119,7 +120,6 @@ function serverOf(envd: Envd, watchers: Watchers): Server {
 function routesOf(envd: Envd): ReturnType<typeof createHttp> {
   const app = createHttp(envd.log);
   app.get('/health', (c) => c.body(null, 204));
-  initRoutes(app, envd);
   stateRoutes(app, envd);
   standstillRoutes(app, envd);
   fileRoutes(app, envd);

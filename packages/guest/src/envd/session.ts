@@ -1,5 +1,6 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
-import { chmod, chown, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError, type GuestInit, guestInit } from '@citb/api';
 
@@ -17,7 +18,6 @@ export interface SessionOptions {
 export class Session {
   readonly #options: SessionOptions;
   #init: GuestInit | undefined;
-  #saving: Promise<void> = Promise.resolve();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -48,40 +48,31 @@ export class Session {
    * The first call takes the box; later ones must carry its token and may replace it.
    * @throws ApiError `unauthorized` when somebody else was first
    */
-  async accept(init: GuestInit, token: string | undefined): Promise<void> {
+  accept(init: GuestInit, token: string | undefined): void {
     if (this.#init !== undefined && !this.admits(token))
       throw new ApiError('unauthorized', 'This box has been taken: the access token is missing or wrong.', {
         hint: 'Send X-Access-Token.',
       });
-    // From here on nobody else can be first, also while the file is being written.
     this.#init = init;
-    const before = this.#saving;
-    this.#saving = this.#save(before, init);
-    await this.#saving;
+    this.#save(init);
   }
 
   get #path(): string {
     return join(this.#options.folder, 'init.json');
   }
 
-  async #save(before: Promise<void>, init: GuestInit): Promise<void> {
-    await before.catch(() => undefined);
+  #save(init: GuestInit): void {
     const { folder, gid } = this.#options;
-    await mkdir(folder, { recursive: true });
-    await chmod(folder, 0o750);
-    if (gid !== undefined) await chown(folder, 0, gid);
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o750);
+    if (gid !== undefined) chownSync(folder, 0, gid);
     // Entropy is used once and is nobody's business afterwards.
     const { entropy: _, ...kept } = init;
     const temporary = join(folder, `.init-${randomUUID({ disableEntropyCache: true })}`);
-    const file = await open(temporary, 'wx', 0o640);
-    try {
-      await file.writeFile(JSON.stringify(kept));
-      if (gid !== undefined) await file.chown(0, gid);
-      await file.chmod(0o640);
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, this.#path);
+    writeFileSync(temporary, JSON.stringify(kept), { flag: 'wx', mode: 0o640 });
+    if (gid !== undefined) chownSync(temporary, 0, gid);
+    chmodSync(temporary, 0o640);
+    renameSync(temporary, this.#path);
   }
 }
 

@@ -15,19 +15,32 @@ const maxHandOvers = 3;
 /**
  * Makes a booted machine this box: envd gets token, environment, clock, identity and entropy; then the agent server, where there
  * is one, takes tasks. Only with both done is a box of use, so `create` answers after it and the first task starts at once.
- * @param token the one that the guest knows, when it is another box's: it gets this box's in its place
+ * @param token of a machine that was saved: the one that the guest knows, which gets this box's in its place
  */
 export async function handOver(parts: BoxParts, box: LiveBox, token: string | undefined, signal: AbortSignal): Promise<void> {
   const { guest, settings } = parts;
   const end = performance.now() + settings.startDeadlineMs;
-  await guest.waitForEnvd(box.vm, { signal, deadlineMs: settings.startDeadlineMs });
+  const agentReady = async (): Promise<void> => {
+    if (box.agent) await guest.waitForAgent(box.vm, box.accessToken, { signal, deadlineMs: Math.max(1, end - performance.now()) });
+  };
+  if (token === undefined) {
+    await guest.waitForEnvd(box.vm, { signal, deadlineMs: settings.startDeadlineMs });
+    await initialise(parts, box, box.accessToken, signal);
+    await agentReady();
+  } else {
+    // A machine that was saved is up as soon as it runs.
+    await Promise.all([initialise(parts, box, token, signal), agentReady()]);
+  }
+}
+
+/** @param token the one that the guest knows */
+async function initialise(parts: BoxParts, box: LiveBox, token: string, signal: AbortSignal): Promise<void> {
   // A hand-over that took long brought a time that was old when it came: once more, now that the guest has loaded all it needs.
   for (let tries = 0, took = Infinity; tries < maxHandOvers && took > promptMs; tries++) {
     const started = performance.now();
-    await guest.initialise(box.vm, tries === 0 ? (token ?? box.accessToken) : box.accessToken, initOf(parts, box), signal);
+    await parts.guest.initialise(box.vm, tries === 0 ? token : box.accessToken, initOf(parts, box), signal);
     took = performance.now() - started;
   }
-  if (box.agent) await guest.waitForAgent(box.vm, box.accessToken, { signal, deadlineMs: Math.max(1, end - performance.now()) });
 }
 
 function initOf({ rows, settings, now }: BoxParts, box: LiveBox): GuestInit {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { guestNetwork, guestPorts } from '@citb/api';
+import { guestNetwork, guestPorts, templateIdentity } from '@citb/api';
 import type { BootImage } from '@citb/images';
 import type { LiveBox } from '../boxes/access.ts';
 import { cpuTime } from '../boxes/cpu-time.ts';
@@ -85,13 +85,18 @@ async function boot(
   );
 }
 
-/** The guest's services answer; it has no identity yet. */
+/** The guest's services answer; it belongs to nobody. */
 async function comeUp({ guest, settings }: BuildParts, vm: Vm, token: string, signal: AbortSignal): Promise<void> {
   const deadlineMs = settings.startDeadlineMs;
   await guest.waitForEnvd(vm, { signal, deadlineMs });
   const agent = { anthropicBaseUrl: `http://${guestNetwork.broker}`, model: settings.model };
   const entropy = randomBytes(64).toString('base64');
-  await guest.initialise(vm, token, { accessToken: token, timestamp: new Date().toISOString(), envVars: {}, entropy, agent }, signal);
+  await guest.initialise(
+    vm,
+    token,
+    { accessToken: token, timestamp: new Date().toISOString(), envVars: {}, identity: templateIdentity, entropy, agent },
+    signal,
+  );
 }
 
 /** Resolves when the machine does next to nothing: what it began at its start is done once, not in every clone. */

@@ -1,3 +1,4 @@
+import { templateIdentity } from '@citb/api';
 import type { Logger } from '@citb/daemon';
 import type { Fences } from './fence.ts';
 import type { Launch } from './launch.ts';
@@ -48,7 +49,7 @@ export class Agent {
   /** Has the process that a template came with become this box's, when there is one. Calls at once share one. */
   async settleIn(boxId: string): Promise<void> {
     const session = this.session;
-    if (session?.launch.boxId !== undefined) return;
+    if (session?.launch.boxId !== templateIdentity.boxId) return;
     this.#settling ??= session?.renew(boxId).finally(() => (this.#settling = undefined));
     await this.#settling;
   }

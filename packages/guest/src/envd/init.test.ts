@@ -3,8 +3,8 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { guestInit, guestMetrics, processListing } from '@citb/api';
-import { Session } from '../session.ts';
-import { initialise, isRoot, testbed, token } from '../testbed.ts';
+import { Session } from './session.ts';
+import { initialise, isRoot, testbed, token } from './testbed.ts';
 
 test('before the first /init nothing answers but /health', async (t) => {
   const { url, request, processes, runFolder } = await testbed(t, { initialised: false });
