@@ -11,7 +11,7 @@ import { fallAsleep, type SleepReason } from './sleep.ts';
 /**
  * Connections of the guest do not outlive its VMM, and a restored guest would wait for ever for the answer of one that it believes to
  * be open (seen: Claude Code, 100 s and more). So they are cut first, and the guest has this long to see it, in ms; what it was
- * asking it asks again after the wake. The cut passes two processes and the guest's kernel: 20 ms on idle cores.
+ * asking it asks again after the wake. The cut passes two processes and the guest's kernel: milliseconds on idle cores.
  */
 const cutMs = 300;
 
