@@ -4,13 +4,15 @@ import { once } from 'node:events';
 import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { TaskEvent } from '@citb/api';
 import { type ServicesDouble, type StartedServer, createServicesDouble, startServer } from '@citb/testkit/services/index.ts';
+import { runCitb } from './run.ts';
 
-/** `citb` as a user runs it, against the host's real HTTP server. */
+/** `citb` as a user types it, against the host's real HTTP server. */
 const program = fileURLToPath(new URL('../bin/citb.mjs', import.meta.url));
 const apiKey = 'key-of-the-cli-tests';
 let services: ServicesDouble;
@@ -23,30 +25,42 @@ interface Ended {
   readonly err: string;
 }
 
-/** Runs citb to its end. `during` is told what stdout has so far, each time there is more. */
-async function citb(
-  args: readonly string[],
-  options: {
-    stdin?: string | Buffer;
-    env?: Record<string, string>;
-    during?: (out: string, kill: (signal: NodeJS.Signals) => void) => void;
-  } = {},
-): Promise<Ended> {
-  const env = {
+interface RunOptions {
+  readonly stdin?: string | Buffer;
+  readonly env?: Record<string, string>;
+}
+
+function environment(more: Record<string, string> = {}): Record<string, string> {
+  return {
     PATH: process.env['PATH'] ?? '',
     HOME: folder,
     CITB_URL: server.url,
     CITB_API_KEY: apiKey,
     CITB_DATA_DIR: join(folder, 'data'),
-    ...options.env,
+    ...more,
   };
-  const child = spawn(process.execPath, [program, ...args], { env, cwd: folder });
+}
+
+/** Runs citb to its end in this process: starting Node for each of a hundred commands would take most of the time. */
+async function citb(args: readonly string[], { stdin = '', env }: RunOptions = {}): Promise<Ended> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const streams = { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, env: environment(env) } as unknown as Parameters<
+    typeof runCitb
+  >[1];
+  const ended = runCitb(args, streams, '0.0.0-test').finally(() => [stdout, stderr].map((stream) => stream.end()));
+  const [out, err, code] = await Promise.all([text(stdout), text(stderr), ended]);
+  return { code, out, err };
+}
+
+/** Runs it as a process of its own. `during` is told what stdout has so far, each time there is more. */
+async function citbProcess(args: readonly string[], during: (out: string, kill: (signal: NodeJS.Signals) => void) => void): Promise<Ended> {
+  const child = spawn(process.execPath, [program, ...args], { env: environment(), cwd: folder });
   let seen = '';
   child.stdout.on('data', (chunk: Buffer) => {
     seen += chunk.toString();
-    options.during?.(seen, (signal) => void child.kill(signal));
+    during(seen, (signal) => void child.kill(signal));
   });
-  child.stdin.on('error', () => undefined).end(options.stdin ?? '');
+  child.stdin.on('error', () => undefined).end();
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit') as Promise<[number | null]>]);
   return { code, out, err };
 }
@@ -59,6 +73,8 @@ before(async () => {
   services = await createServicesDouble();
   server = await startServer(services, { apiKey });
   folder = await mkdtemp(join(tmpdir(), 'citb-cli-'));
+  // Paths that are typed are relative to it.
+  process.chdir(folder);
 });
 
 after(async () => {
@@ -145,11 +161,9 @@ suite('tasks', () => {
 
   test('the first Ctrl-C interrupts the task, exit code 6', async () => {
     let sent = false;
-    const { code, err } = await citb(['task', 'tasker', 'Please ask me'], {
-      during: (out, kill) => {
-        if (!sent && out.includes('Which greeting?')) kill('SIGINT');
-        sent ||= out.includes('Which greeting?');
-      },
+    const { code, err } = await citbProcess(['task', 'tasker', 'Please ask me'], (out, kill) => {
+      if (!sent && out.includes('Which greeting?')) kill('SIGINT');
+      sent ||= out.includes('Which greeting?');
     });
     assert.equal(code, 6);
     assert.match(err, /The agent waits for an answer: POST \/v1\/boxes/);
@@ -159,11 +173,9 @@ suite('tasks', () => {
     const { out } = await citb(['task', 'tasker', '--detach', 'Please ask me']);
     const id = out.trim();
     let sent = false;
-    const { code, err } = await citb(['task', 'tasker', '--follow', id], {
-      during: (seen, kill) => {
-        if (!sent && seen.includes('Which greeting?')) kill('SIGINT');
-        sent ||= seen.includes('Which greeting?');
-      },
+    const { code, err } = await citbProcess(['task', 'tasker', '--follow', id], (seen, kill) => {
+      if (!sent && seen.includes('Which greeting?')) kill('SIGINT');
+      sent ||= seen.includes('Which greeting?');
     });
     assert.equal(code, 130);
     assert.match(err, new RegExp(`--follow ${id}`));
