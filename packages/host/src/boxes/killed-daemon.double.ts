@@ -1,5 +1,6 @@
 import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { createLog } from '@citb/daemon';
 import type { BootImage } from '@citb/images';
 import { createGuestClients } from '../guest/clients.ts';
@@ -19,9 +20,9 @@ import { AddressBook } from './address-book.ts';
 import { noTemplates } from '../templates/templates.ts';
 
 /**
- * A host daemon of nothing but boxes, as a process that a test can kill: `node killed-daemon.double.ts DATA_DIR NET work|check|end`.
- * `work` makes and kills boxes for ever and prints a line before and after each act; `check` prints what it finds once things are
- * put right; `end` kills all boxes.
+ * A host daemon of nothing but boxes, as a process that a test can kill: `node killed-daemon.double.ts DATA_DIR NET work|sleep|check|wake|end`.
+ * `work` makes and kills boxes for ever, `sleep` pauses and wakes one, and both print a line after each act (`work` also before);
+ * `check` prints what it finds once things are put right, `wake` also wakes all boxes; `end` kills them.
  */
 const [dataDir = '', net = '', mode = ''] = process.argv.slice(2);
 const now = Date.now;
@@ -40,6 +41,7 @@ const image: BootImage = {
   privateMemory: '/dev/null',
   manifest: { runtime: 'bash', description: '', agent: false, memoryMib: 256, cpus: 1 },
 };
+const clients = createGuestClients();
 const daemon = createBoxes({
   rows,
   vmm,
@@ -51,7 +53,7 @@ const daemon = createBoxes({
   }),
   templates: noTemplates,
   broker: { open: async () => {}, close: async () => 0 },
-  guest: createGuestClients(),
+  guest: clients,
   admission: new Admission({ memoryMib: 1_000_000, maxBoxes: 100, diskReserveMib: 0 }, dataDir),
   bootSlots: new BootSlots(2),
   idempotency: new Idempotency(store, seal, now),
@@ -89,13 +91,33 @@ async function work(userId: string): Promise<never> {
   }
 }
 
+/** One user's box is paused and woken, and asked what it has in its memory. */
+async function sleep(userId: string): Promise<never> {
+  const { box } = await boxes.create({ userId, runtime: 'bash', envVars: {} });
+  for (;;) {
+    print({ awake: box.id, word: await wordOf(box.id) });
+    await boxes.pause(box.id);
+    print({ paused: box.id });
+    await boxes.resume(box.id);
+  }
+}
+
+async function wordOf(id: string): Promise<string> {
+  const { body } = await clients.envd(await daemon.access.awake(id)).open({ method: 'GET', path: '/word' });
+  return await text(body);
+}
+
 await daemon.reconcile();
 if (mode === 'work') await Promise.all([work('ada'), work('bob')]);
+if (mode === 'sleep') await sleep('eve');
+const words = mode === 'wake' ? await Promise.all(rows.all().map(async ({ id }) => [id, await wordOf(id)] as const)) : [];
 if (mode === 'end') for (const row of rows.all()) await boxes.kill(row.id);
 print({
   boxes: rows
     .all()
     .map((row) => ({ id: row.id, state: row.state, pid: row.record?.pid ?? null, awake: daemon.access.ifRunning(row.id) !== undefined })),
+  words: Object.fromEntries(words),
+  wakesFailed: store.db.prepare(`SELECT count(*) AS n FROM box_events WHERE type = 'wake_failed'`).get()?.['n'],
   pids: (await vmm.list(dataDir)).map((record) => record.pid),
   folders: readdirSync(boxesFolder(dataDir)),
 });

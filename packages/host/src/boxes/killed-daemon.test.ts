@@ -13,7 +13,7 @@ const dataDir = mkdtempSync(join(tmpdir(), 'citb-killed-'));
 const net = `127.${96 + (process.pid & 31)}.${(process.pid >> 5) & 255}`;
 const children = new Set<ChildProcess>();
 
-function daemon(mode: 'work' | 'check' | 'end'): ChildProcess {
+function daemon(mode: 'work' | 'sleep' | 'check' | 'wake' | 'end'): ChildProcess {
   const program = new URL('killed-daemon.double.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [program, dataDir, net, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.add(child);
@@ -31,14 +31,18 @@ const act = z.object({
   pid: z.number().optional(),
   killing: z.string().optional(),
   killed: z.string().optional(),
+  awake: z.string().optional(),
+  word: z.string().optional(),
 });
 const found = z.object({
   boxes: z.array(z.object({ id: z.string(), state: z.string(), pid: z.number().nullable(), awake: z.boolean() })),
+  words: z.record(z.string(), z.string()),
+  wakesFailed: z.number(),
   pids: z.array(z.number()),
   folders: z.array(z.string()),
 });
 
-async function report(mode: 'check' | 'end'): Promise<z.output<typeof found>> {
+async function report(mode: 'check' | 'wake' | 'end'): Promise<z.output<typeof found>> {
   for await (const line of lines(daemon(mode))) return found.parse(line);
   throw new Error('the daemon said nothing');
 }
@@ -74,6 +78,38 @@ test(
       for (const box of boxes) assert.deepEqual([box.state, box.awake], ['running', true]);
       assert.deepEqual(new Set(pids), new Set(boxes.map((box) => box.pid)), 'machines are those of boxes');
       assert.deepEqual(new Set(folders), new Set(boxes.map((box) => box.id)), 'folders are those of boxes');
+    }
+  },
+);
+
+test(
+  'a real daemon killed with -9 while it pauses and wakes a box: what was in memory is there, or an event says that it is not',
+  { timeout: 600_000 },
+  async () => {
+    let id = '';
+    let known: { word: string; wakesFailed: number } | undefined;
+    for (let round = 1; round <= 6; round += 1) {
+      const worker = daemon('sleep');
+      const exited = once(worker, 'exit');
+      let left = 2;
+      for await (const line of lines(worker)) {
+        const { awake, word } = act.parse(line);
+        if (awake !== undefined && word !== undefined) {
+          id = awake;
+          known ??= { word, wakesFailed: 0 };
+        }
+        left -= 1;
+        if (left === 0) setTimeout(() => worker.kill('SIGKILL'), Math.random() * 400);
+      }
+      assert.deepEqual(await exited, [null, 'SIGKILL']);
+      const { boxes, words, wakesFailed, pids } = await report('wake');
+      const word = words[id];
+      assert.ok(word !== undefined && known !== undefined);
+      if (wakesFailed === known.wakesFailed) assert.equal(word, known.word, 'what was in memory');
+      else assert.notEqual(word, known.word);
+      known = { word, wakesFailed };
+      assert.equal(boxes.find((box) => box.id === id)?.state, 'running');
+      assert.deepEqual(new Set(pids), new Set(boxes.map((box) => box.pid)), 'machines are those of boxes');
     }
   },
 );
