@@ -57,7 +57,7 @@ export const boxEventTypes = {
   idle_warning: 'It will be paused at `at` unless something happens in it.',
   expiry_warning: 'Its time ends at `at`; then `action`.',
   updated: 'Settings or labels were changed: `changed`.',
-  checkpoint: 'A state of it was kept: `id`, `kind`, `name`, `task_id`.',
+  checkpoint: 'A state of it was kept: `id`, `kind`, `name`, `task_id`; its processors stood for `stood_ms`.',
   rolled_back: 'It is again as it was at `checkpoint`; tasks that ran have ended.',
   forked: 'Another box began as this one: `box_id`.',
   killed: 'Nothing of it is left; the stream ends.',

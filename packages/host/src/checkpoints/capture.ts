@@ -23,6 +23,8 @@ export interface Captured {
   /** With the machine's memory; the token it knows is the box's. */
   readonly memory: boolean;
   readonly diskStamp: string;
+  /** How long the CPUs stood, ms; 0 for a box that does not run. */
+  readonly stoodMs: number;
 }
 
 /**
@@ -50,15 +52,17 @@ export async function captureBox(parts: CheckpointParts, boxId: string, target: 
     checkRoom(admission, diskBytes);
     const stamp = await takeDisk();
     const memory = row.saved && target.machine !== undefined && (await copySaved(pauseFolder(parts.boxes, boxId), target.machine));
-    return { memory, diskStamp: stamp };
+    return { memory, diskStamp: stamp, stoodMs: 0 };
   }
   const { machine } = target;
   checkRoom(admission, diskBytes + (machine === undefined ? 0 : row.memoryMib * 1024 * 1024));
   await flushGuest(parts, box, signal);
-  return await whileStanding(parts, box, async () => {
+  const began = performance.now();
+  const stamp = await whileStanding(parts, box, async () => {
     if (machine !== undefined) await saveMachine(parts.boxes, box, machine);
-    return { memory: machine !== undefined, diskStamp: await takeDisk() };
+    return await takeDisk();
   });
+  return { memory: machine !== undefined, diskStamp: stamp, stoodMs: Math.round(performance.now() - began) };
 }
 
 /** The machine of a paused box, as it lies on the disk. False when there is none that is whole: the box would boot, too. */

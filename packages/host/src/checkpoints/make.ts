@@ -23,11 +23,12 @@ export async function makeCheckpoint(parts: CheckpointParts, wish: CheckpointWis
   const { boxes, rows, access } = parts;
   await reachable(parts, wish.boxId);
   let made: CheckpointRow | undefined;
+  let stoodMs = 0;
   await boxes.writers.run(wish.boxId, async (signal) => {
     const id = newId('ckp');
     rows.begin({ id, boxId: wish.boxId, name: wish.name, kind: wish.kind, taskId: wish.taskId });
     try {
-      await writeFiles(parts, id, wish, signal);
+      stoodMs = await writeFiles(parts, id, wish, signal);
     } catch (error) {
       await discard(parts, wish.boxId, id);
       throw failure(error, signal);
@@ -36,7 +37,7 @@ export async function makeCheckpoint(parts: CheckpointParts, wish: CheckpointWis
   });
   if (made === undefined) throw new ApiError('box_killed');
   const { name, kind, taskId } = made;
-  boxes.events.add(made.boxId, 'checkpoint', { id: made.id, kind, name, task_id: taskId });
+  boxes.events.add(made.boxId, 'checkpoint', { id: made.id, kind, name, task_id: taskId, stood_ms: stoodMs });
   if (kind !== 'auto') access.note(made.boxId, `checkpoint ${made.id} made${name === null ? '' : `: ${name}`}`);
   return made;
 }
@@ -48,7 +49,8 @@ export async function reachable({ boxes, access }: CheckpointParts, boxId: strin
   if (row.state === 'creating' || (row.state === 'running' && boxes.live.get(boxId) === undefined)) await access.awake(boxId);
 }
 
-async function writeFiles(parts: CheckpointParts, id: string, wish: CheckpointWish, signal: AbortSignal): Promise<void> {
+/** @returns how long the CPUs stood, ms */
+async function writeFiles(parts: CheckpointParts, id: string, wish: CheckpointWish, signal: AbortSignal): Promise<number> {
   const { rows, boxes } = parts;
   const { dataDir } = boxes.settings;
   const unfinished = unfinishedFiles(dataDir, wish.boxId, id);
@@ -67,6 +69,7 @@ async function writeFiles(parts: CheckpointParts, id: string, wish: CheckpointWi
   await rename(unfinished.folder, files.folder);
   await sync(dirname(files.folder));
   rows.ready(id, { ...captured, sizeBytes: await ownBytes(files.folder) });
+  return captured.stoodMs;
 }
 
 /** Nothing was written since the last checkpoint: its disk gets a second name. No checkpoint's disk is ever written to. */
