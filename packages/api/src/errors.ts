@@ -19,7 +19,11 @@ export const errorTable = {
     message: 'This is not a valid HTTP request.',
     hint: 'Send valid HTTP/1.1; percent-encode what is not ASCII in the address.',
   },
-  unauthorized: { status: 401, message: 'The API key is missing or wrong.', hint: 'Send the key of CITB_API_KEY in the X-API-Key header.' },
+  unauthorized: {
+    status: 401,
+    message: 'The API key is missing or wrong.',
+    hint: "Send the host's key in the X-API-Key header: CITB_API_KEY, or the file api-key in its data directory.",
+  },
   forbidden: { status: 403, message: 'This caller may not do that.', hint: 'Use the key that owns the box.' },
   not_found: { status: 404, message: 'There is nothing at this address.', hint: 'See /docs for the routes.' },
   method_not_allowed: { status: 405, message: 'This address does not take this method.', hint: 'See /docs for the methods of each route.' },

@@ -119,7 +119,7 @@ test('an address that exists says which methods it takes', async (t) => {
   await refused(wrong, 'method_not_allowed');
   const options = await call('OPTIONS', '/v1/boxes/b1');
   assert.equal(options.status, 204);
-  assert.equal(options.headers.get('allow'), 'GET, DELETE, HEAD, OPTIONS');
+  assert.equal(options.headers.get('allow'), 'GET, PATCH, DELETE, HEAD, OPTIONS');
   await refused(await call('GET', '/v1/none'), 'not_found');
   await refused(await call('GET', '/v1/boxes/'), 'not_found');
 });
@@ -142,7 +142,7 @@ test('every answer has the security headers and a request id', async (t) => {
 test('pages of other origins get answers only when they are configured', async (t) => {
   const closed = await testClient(t);
   const preflight = { Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST' };
-  await refused(await fetch(`${closed.url}/v1/boxes`, { method: 'OPTIONS', headers: preflight }), 'unauthorized');
+  await refused(await fetch(`${closed.url}/v1/boxes`, { method: 'OPTIONS', headers: preflight }), 'forbidden');
 
   const { url, call } = await testClient(t, { corsOrigins: ['https://app.example'] });
   const allowed = await fetch(`${url}/v1/boxes`, { method: 'OPTIONS', headers: preflight });

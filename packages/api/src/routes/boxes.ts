@@ -9,7 +9,10 @@ export const createBox = route({
   operationId: 'createBox',
   tag: 'boxes',
   summary: 'Create a box',
-  description: 'Answers when the box is ready. 201 for a new one, 200 when Idempotency-Key or user_id led to one that exists.',
+  description:
+    'Answers when the box is ready: 201 for a new one, 200 when the user has one already.\n\n' +
+    'An Idempotency-Key is remembered for a day: the same key and request again answers as the first did, and never makes a second ' +
+    'box. When the box of the key was killed meanwhile the answer is box_killed (409), not the address of a box that is gone.',
   headers: z.object(idempotencyHeaders),
   json: boxCreate,
   answers: {
@@ -19,6 +22,7 @@ export const createBox = route({
   errors: [
     'unknown_runtime',
     'box_exists',
+    'box_killed',
     'runtime_conflict',
     'idempotency_conflict',
     'host_full',

@@ -24,6 +24,18 @@ export const openapi = route({
   errors: [],
 });
 
+export const home = route({
+  method: 'get',
+  path: '/',
+  operationId: 'home',
+  tag: 'host',
+  summary: 'The way to /docs',
+  description: 'For a person who opens the address of the host in a browser.',
+  public: true,
+  answers: { 302: { description: 'Go to /docs.' } },
+  errors: [],
+});
+
 export const docs = route({
   method: 'get',
   path: '/docs',

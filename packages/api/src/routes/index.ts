@@ -68,5 +68,6 @@ export const allRoutes: readonly RouteSpec[] = [
   host.statusV1,
   lifecycle.drainHost,
   host.openapi,
+  host.home,
   host.docs,
 ];

@@ -31,6 +31,8 @@ export const validAddress: MiddlewareHandler<HttpEnv> = async (c, next) => {
   await next();
 };
 
+const originsHint = 'The operator of the host lists the origins that may in CITB_CORS_ORIGINS.';
+
 /**
  * Answers browsers of the given origins (`*`: any); without one there is no CORS at all. Keys come in headers, never in
  * cookies, so a foreign page can do nothing without the key.
@@ -38,7 +40,12 @@ export const validAddress: MiddlewareHandler<HttpEnv> = async (c, next) => {
 export function cors(origins: readonly string[]): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const origin = c.req.header('origin');
-    if (origin === undefined || !(origins.includes('*') || origins.includes(origin))) return next();
+    const preflight = c.req.method === 'OPTIONS' && c.req.header('access-control-request-method') !== undefined;
+    if (origin === undefined || !(origins.includes('*') || origins.includes(origin))) {
+      // A browser sends no key with it: "unauthorized" would lead its developer astray.
+      if (preflight) throw new ApiError('forbidden', 'Pages of this origin may not call the host.', { hint: originsHint });
+      return next();
+    }
     const { outgoing } = nodeOf(c);
     outgoing.setHeader('Access-Control-Allow-Origin', origin);
     outgoing.setHeader('Vary', 'Origin');
@@ -47,7 +54,7 @@ export function cors(origins: readonly string[]): MiddlewareHandler<HttpEnv> {
       'Access-Control-Expose-Headers',
       'X-Task-Id, X-Box-Id, X-Request-Id, Location, Retry-After, Content-Range, Content-Disposition',
     );
-    if (c.req.method !== 'OPTIONS' || c.req.header('access-control-request-method') === undefined) return next();
+    if (!preflight) return next();
     outgoing.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, POST, PUT, PATCH, DELETE');
     outgoing.setHeader(
       'Access-Control-Allow-Headers',
