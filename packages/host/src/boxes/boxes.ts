@@ -67,6 +67,9 @@ export function createBoxes({ cpuTime, ...options }: BoxesOptions): BoxesModule 
   let stopping = false;
   let reconciling: Promise<MaintenanceReport> | undefined;
 
+  // A time that was used up begins anew when its box wakes.
+  live.onStarted(() => stopping || expiry.arm());
+
   function row(id: string): BoxRow {
     const found = rows.get(id);
     if (found === undefined) throw new ApiError('box_not_found');

@@ -38,6 +38,8 @@ suite('the end of a box’s time', () => {
       assert.deepEqual(daemon.eventsOf(box.id).at(-1), { type: asleep, content: { why: 'timeout' } });
       const woken = await daemon.boxes.resume(box.id);
       assert.equal(woken.expires, new Date(bed.now + 3_600_000).toISOString());
+      await pass(bed, daemon, 3601);
+      await until('its second end', async () => (await daemon.boxes.get(box.id)).state === asleep);
       await daemon.close();
     });
 
