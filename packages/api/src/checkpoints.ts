@@ -36,7 +36,7 @@ export const checkpoint = z
       description: 'Made by a caller; by the host before a task; by the agent. The last two are bounded in number, the oldest go first.',
     }),
     memory: z.boolean().meta({ description: 'It holds the memory of the machine.' }),
-    size_bytes: z.int().nonnegative().meta({ description: 'Taken on the host, as far as it shares nothing with other checkpoints.' }),
+    size_bytes: z.int().nonnegative().meta({ description: 'Taken on the host when it was made; of what it shares with others, its part.' }),
     task_id: taskId.nullable().meta({ description: 'The task before which it was made.' }),
     created: z.iso.datetime(),
   })

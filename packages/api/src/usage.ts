@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What a box takes on the host's disk: allocated blocks, shared ones counted once. */
+/** What a box takes on the host's disk: allocated blocks; of files that boxes or checkpoints share, its part. */
 export const boxUsage = z
   .object({
     box_id: z.string(),

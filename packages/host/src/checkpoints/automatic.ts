@@ -3,7 +3,7 @@ import { boxPaths } from '../boxes/names.ts';
 import { discard, makeCheckpoint } from './make.ts';
 import type { CheckpointParts } from './parts.ts';
 import type { CheckpointRow } from './rows.ts';
-import { takenBytes } from './sizes.ts';
+import { takenBytes } from '../space/sizes.ts';
 
 /**
  * The checkpoint before a task: of the disk, so that a person can undo what an agent did. It never stands in a task's way: what is

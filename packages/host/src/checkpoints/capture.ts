@@ -6,7 +6,7 @@ import { pauseFolder } from '../boxes/saved-folder.ts';
 import { loadSaved, saveMachine } from '../boxes/saved-machine.ts';
 import { run } from '../disks/run.ts';
 import type { CheckpointParts } from './parts.ts';
-import { checkRoom, takenBytes } from './sizes.ts';
+import { checkRoom, takenBytes } from '../space/sizes.ts';
 import { flushGuest, whileStanding } from './standstill.ts';
 
 /** Where a box's state goes. */
@@ -65,11 +65,14 @@ export async function captureBox(parts: CheckpointParts, boxId: string, target: 
   return { memory: machine !== undefined, diskStamp: stamp, stoodMs: Math.round(performance.now() - began) };
 }
 
-/** The machine of a paused box, as it lies on the disk. False when there is none that is whole: the box would boot, too. */
+/**
+ * A saved machine under another name, as it lies on the disk: its files never change once they are written, so they are shared.
+ * False when there is none that is whole: the box would boot, too.
+ */
 export async function copySaved(from: string, to: string): Promise<boolean> {
   if (loadSaved(from, undefined) === undefined) return false;
   await rm(to, { recursive: true, force: true });
-  await run('cp', ['--recursive', '--reflink=auto', '--sparse=always', '--no-target-directory', '--', from, to]);
+  await run('cp', ['--recursive', '--link', '--no-target-directory', '--', from, to]);
   return loadSaved(to, undefined) !== undefined;
 }
 

@@ -6,7 +6,7 @@ import { captureBox, unchangedSince } from './capture.ts';
 import type { CheckpointParts } from './parts.ts';
 import { checkpointFiles, newId, unfinishedFiles } from './paths.ts';
 import type { CheckpointRow, NewCheckpoint } from './rows.ts';
-import { ownBytes } from './sizes.ts';
+import { takenBelow } from '../space/sizes.ts';
 
 /** What to make. */
 export type CheckpointWish = Omit<NewCheckpoint, 'id'> & {
@@ -68,7 +68,7 @@ async function writeFiles(parts: CheckpointParts, id: string, wish: CheckpointWi
   );
   await rename(unfinished.folder, files.folder);
   await sync(dirname(files.folder));
-  rows.ready(id, { ...captured, sizeBytes: await ownBytes(files.folder) });
+  rows.ready(id, { ...captured, sizeBytes: await takenBelow(files.folder) });
   return captured.stoodMs;
 }
 

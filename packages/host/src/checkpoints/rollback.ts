@@ -11,7 +11,7 @@ import type { CheckpointParts } from './parts.ts';
 import { failure } from './make.ts';
 import { checkpointFiles, rolledBackDisk } from './paths.ts';
 import type { CheckpointRow } from './rows.ts';
-import { checkRoom, takenBytes } from './sizes.ts';
+import { checkRoom, takenBytes } from '../space/sizes.ts';
 
 /**
  * Brings a box back to a checkpoint; resolves when it answers. Until the row of the rollback is written a crash leaves everything

@@ -1,11 +1,10 @@
-import { lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { BoxUsage, UsageReport } from '@citb/api';
 import { boxPaths } from '../boxes/names.ts';
 import type { BoxRow } from '../boxes/rows.ts';
 import { pauseFolder } from '../boxes/saved-folder.ts';
 import type { CheckpointParts } from '../checkpoints/parts.ts';
 import { checkpointsFolder } from '../checkpoints/paths.ts';
+import { takenBelow, takenBytes } from './sizes.ts';
 
 /** What boxes really take on the host's disk: disks are sparse, and checkpoints may share files. */
 export async function usageReport(parts: CheckpointParts, userId: string | undefined): Promise<UsageReport> {
@@ -24,10 +23,10 @@ export async function boxUsage({ boxes, rows }: Pick<CheckpointParts, 'boxes' | 
   const { dataDir } = boxes.settings;
   const { folder, disk } = boxPaths(dataDir, row.id);
   const [diskBytes, saved, checkpoints, total] = await Promise.all([
-    lstat(disk).then(allocated, () => 0),
-    allocatedIn(pauseFolder(boxes, row.id)),
-    allocatedIn(checkpointsFolder(dataDir, row.id)),
-    allocatedIn(folder),
+    takenBytes(disk),
+    takenBelow(pauseFolder(boxes, row.id)),
+    takenBelow(checkpointsFolder(dataDir, row.id)),
+    takenBelow(folder),
   ]);
   return {
     box_id: row.id,
@@ -38,17 +37,4 @@ export async function boxUsage({ boxes, rows }: Pick<CheckpointParts, 'boxes' | 
     checkpoints: rows.of(row.id).length,
     total_bytes: total,
   };
-}
-
-/** Bytes that the files below a folder take, each counted once however many names it has. A folder that is gone takes none. */
-export async function allocatedIn(folder: string): Promise<number> {
-  const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const entries = await Promise.all(names.map((name) => lstat(join(folder, name)).catch(() => undefined)));
-  const files = new Map(entries.filter((entry) => entry?.isFile() === true).map((entry) => [entry?.ino, entry]));
-  return files.values().reduce((sum, entry) => sum + (entry === undefined ? 0 : allocated(entry)), 0);
-}
-
-/** st_blocks counts units of 512 bytes, whatever the file system's own are. */
-function allocated({ blocks }: { blocks: number }): number {
-  return blocks * 512;
 }

@@ -7,7 +7,7 @@ import { ApiError, type ExportManifest, type Task } from '@citb/api';
 import { boxesFolder, boxPaths, newAccessToken, newBoxId } from '../boxes/names.ts';
 import type { BoxParts } from '../boxes/parts.ts';
 import type { StagedTasks, TaskArchive } from '../tasks/archive.ts';
-import { checkRoom } from '../checkpoints/sizes.ts';
+import { checkRoom } from '../space/sizes.ts';
 import { readExport } from './import.ts';
 import type { EventRecord } from './records.ts';
 

@@ -14,11 +14,13 @@ export async function takenBytes(path: string): Promise<number> {
   );
 }
 
-/** Bytes that the files below a folder take; one that has several names counts once, and not at all where it has one elsewhere too. */
-export async function ownBytes(folder: string): Promise<number> {
+/** Bytes that the files below a folder take; of one that has other names too, its share. A folder that is gone takes none. */
+export async function takenBelow(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
   const entries = await Promise.all(names.map((name) => lstat(join(folder, name)).catch(() => undefined)));
-  return entries.reduce((sum, entry) => sum + (entry?.isFile() === true && entry.nlink === 1 ? entry.blocks * blockBytes : 0), 0);
+  return Math.round(
+    entries.reduce((sum, entry) => sum + (entry?.isFile() === true ? (entry.blocks * blockBytes) / Math.max(1, entry.nlink) : 0), 0),
+  );
 }
 
 /** @throws host_disk_full when `bytes` more would leave less than the host's reserve */
