@@ -1,5 +1,4 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { ApiError } from '@citb/api';
 import type { LiveBox } from '../boxes/access.ts';
 import { type SavedMachine, startMachine } from '../boxes/machine.ts';
@@ -11,7 +10,7 @@ import type { ForkRequest } from '../services.ts';
 import { captureBox, copySaved } from './capture.ts';
 import { failure, reachable } from './make.ts';
 import type { CheckpointParts } from './parts.ts';
-import { checkpointFiles } from './paths.ts';
+import { checkpointFiles, forkFolder } from './paths.ts';
 
 /** Scope of boxes among the idempotency keys: a key makes one box, however it is made. */
 const scope = 'boxes';
@@ -85,7 +84,7 @@ function insert(parts: CheckpointParts, sourceId: string, request: ForkRequest, 
 async function bringUp(parts: CheckpointParts, sourceId: string, row: BoxRow, request: ForkRequest, signal: AbortSignal): Promise<LiveBox> {
   const { boxes } = parts;
   const { dataDir } = boxes.settings;
-  const machine = join(boxPaths(dataDir, row.id).folder, 'fork');
+  const machine = forkFolder(dataDir, row.id);
   try {
     await mkdir(boxesFolder(dataDir), { recursive: true, mode: 0o711 });
     await mkdir(boxPaths(dataDir, row.id).folder, { recursive: true, mode: 0o700 });

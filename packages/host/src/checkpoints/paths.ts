@@ -35,6 +35,11 @@ export function rolledBackDisk(dataDir: string, boxId: string): string {
   return `${boxPaths(dataDir, boxId).disk}.back`;
 }
 
+/** The machine that a fork begins as, until it runs. */
+export function forkFolder(dataDir: string, boxId: string): string {
+  return join(boxPaths(dataDir, boxId).folder, 'fork');
+}
+
 function filesIn(folder: string): CheckpointFiles {
   return { folder, disk: join(folder, 'disk.img'), machine: join(folder, 'machine') };
 }

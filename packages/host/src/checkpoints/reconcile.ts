@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { discard } from './make.ts';
 import type { CheckpointParts } from './parts.ts';
-import { checkpointsFolder, rolledBackDisk } from './paths.ts';
+import { checkpointsFolder, forkFolder, rolledBackDisk } from './paths.ts';
 import { replaceState } from './rollback.ts';
 
 /**
@@ -35,10 +35,10 @@ export async function reconcileCheckpoints(parts: CheckpointParts): Promise<void
   for (const { id: boxId } of boxes.rows.all()) await settle(boxId, () => removeStrays(parts, boxId, settings.dataDir));
 }
 
-/** Files that no row knows: a disk that was copied for a rollback that never began, folders of checkpoints without one. */
+/** Files that no row knows: a disk that was copied for a rollback that never began, what a fork began as, folders of checkpoints without one. */
 async function removeStrays({ rows }: CheckpointParts, boxId: string, dataDir: string): Promise<void> {
   const beside = rolledBackDisk(dataDir, boxId);
-  for (const path of [beside, `${beside}.new`]) await rm(path, { force: true });
+  for (const path of [beside, `${beside}.new`, forkFolder(dataDir, boxId)]) await rm(path, { recursive: true, force: true });
   const folder = checkpointsFolder(dataDir, boxId);
   const known = new Set(rows.of(boxId).map((row) => row.id));
   for (const name of await readdir(folder).catch(() => []))
