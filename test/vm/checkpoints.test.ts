@@ -53,6 +53,9 @@ suite('going back, going on elsewhere', { timeout: 8 * patience }, () => {
 
     const restored = await timed('restore with memory', () => box.checkpoints.restore(made.id));
     assert.equal(restored.state, 'running');
+    // Not by as much as the time since the checkpoint; an emulated guest of two processors counts time by ticks, and a busy host loses some.
+    const off = Math.abs(Number(await sh(box, 'date +%s%3N')) - Date.now());
+    assert.ok(off < 5000, `the clock is off by ${off} ms`);
     assert.equal(await sh(box, 'cat state.txt; ls'), 'before\nhello.py\nstate.txt');
     const resumed = await count(box);
     assert.ok(resumed >= then - 5 && resumed < then + 60, `the process is at ${resumed}, it was at ${then}`);
@@ -61,7 +64,6 @@ suite('going back, going on elsewhere', { timeout: 8 * patience }, () => {
     const earlier = await recall('ada');
     assert.match(earlier, /hello world/);
     assert.doesNotMatch(earlier, /haiku/);
-    await until('the clock is right', async () => Math.abs(Number(await sh(box, 'date +%s%3N')) - Date.now()) < 2000);
     const { tasks } = await box.tasks();
     assert.ok(tasks.length >= 3, 'what was done since is still told');
   });
@@ -135,6 +137,16 @@ suite('going back, going on elsewhere', { timeout: 8 * patience }, () => {
     assert.match(other, /pears/);
     assert.doesNotMatch(other, /apples/);
     for (const each of [source, other]) assert.match(each, /hello world/, 'what was before the fork, both remember');
+  });
+
+  test('a paused box is forked as it lies, and sleeps on', async () => {
+    const then = await count(box);
+    await box.pause();
+    await using fork = await timed('fork of a paused box', () => box.fork());
+    assert.ok((await count(fork)) >= then, 'its process goes on from there');
+    await box.refresh();
+    assert.equal(box.info.state, 'paused');
+    assert.ok((await count(box)) >= then, 'and so does the one of the source, when it is woken');
   });
 
   test('an exported box comes back after it was killed: files, conversation, tasks; a broken download goes on', async () => {
