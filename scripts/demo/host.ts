@@ -53,7 +53,16 @@ export class DemoHost implements AsyncDisposable {
 
     const apiKey = randomBytes(24).toString('hex');
     const log = await open(logOf(folder), 'a');
-    const env = { ...process.env, ...settings, CITB_HOST: '127.0.0.1', CITB_PORT: '0', CITB_DATA_DIR: folder, CITB_API_KEY: apiKey };
+    const env = {
+      ...process.env,
+      // For one box: making a template would only take the cores that it needs.
+      CITB_TEMPLATES: '0',
+      ...settings,
+      CITB_HOST: '127.0.0.1',
+      CITB_PORT: '0',
+      CITB_DATA_DIR: folder,
+      CITB_API_KEY: apiKey,
+    };
     // In a group of its own: Ctrl-C is for the demo, which ends the box before the daemon.
     const child = spawn(process.execPath, [main], { detached: true, env, stdio: ['ignore', log.fd, log.fd] });
     await log.close();
