@@ -1,14 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { freshUuid } from '../fresh-uuid.ts';
 
 /**
  * Writes a whole file so that after a crash either the old or the new content is there.
  * @throws what the file system says (ENOSPC, EROFS, …); nothing is left of the attempt
  */
 export async function writeDurably(path: string, content: string): Promise<void> {
-  // No cached random values: a forked VM would draw the same ones.
-  const temporary = `${path}.${randomUUID({ disableEntropyCache: true })}.tmp`;
+  const temporary = `${path}.${freshUuid()}.tmp`;
   try {
     const file = await open(temporary, 'wx', 0o600);
     try {

@@ -10,7 +10,7 @@ import { mainConversation } from './conversations/choose.ts';
 import { Conversations } from './conversations/conversations.ts';
 import { Transcripts } from './conversations/transcripts.ts';
 import { InitFile } from './init-file.ts';
-import { initialised, prewarm, settleIn } from './prewarm.ts';
+import { initialised, leaveTemplate, prewarm } from './prewarm.ts';
 import { agentHttp } from './server.ts';
 import { readSettings } from './settings.ts';
 import { Journals } from './tasks/journals.ts';
@@ -61,7 +61,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => 
 
 if (await initialised(context, stopping.signal)) {
   if (tasks.list().every((task) => task.state !== 'queued')) await prewarm(context);
-  void settleIn(context, stopping.signal);
+  void leaveTemplate(context, stopping.signal);
   stopping.signal.addEventListener('abort', () => void stop(), { once: true });
   if (stopping.signal.aborted) void stop();
   await tasks.work();

@@ -16,14 +16,6 @@ export async function initialised(context: Pick<RunContext, 'init'>, signal: Abo
   return true;
 }
 
-/** In a clone: makes what the template came with this box's own as soon as the host has said which box it is. */
-export async function settleIn({ init, agent }: Pick<RunContext, 'init' | 'agent'>, signal: AbortSignal): Promise<void> {
-  for (; !signal.aborted; await sleep(lookMs)) {
-    const boxId = init()?.identity?.boxId;
-    if (boxId !== undefined && boxId !== templateIdentity.boxId) return agent.settleIn(boxId);
-  }
-}
-
 /**
  * Starts Claude Code before the first task, for the box's own conversation and the default options: a task that wants just
  * this finds it waiting. This is the point at which a template is taken: the process is initialised and has no session on the
@@ -39,4 +31,19 @@ export async function prewarm(context: RunContext): Promise<void> {
   } catch (error) {
     log.warn({ err: error }, 'could not start Claude Code ahead');
   }
+}
+
+/**
+ * In a clone, as soon as the host has said which box it is: Claude Code is started anew. The process that came with the template
+ * has warmed up all that it takes, but its session id and the state of its random generator are in every clone.
+ */
+export async function leaveTemplate(context: RunContext, signal: AbortSignal): Promise<void> {
+  const { init, agent } = context;
+  while (init()?.identity?.boxId === templateIdentity.boxId) {
+    if (signal.aborted) return;
+    await sleep(lookMs);
+  }
+  if (agent.session?.launch.boxId !== templateIdentity.boxId) return;
+  await agent.stop();
+  await prewarm(context);
 }

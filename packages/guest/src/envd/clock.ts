@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { systemCalls } from './system-calls.ts';
 
 /** A clock that is this little off is left alone, in ms. */
 const toleranceMs = 10;
@@ -11,23 +12,8 @@ export async function setClock(now: number): Promise<void> {
   const asked = performance.now();
   const current = (): number => now + (performance.now() - asked);
   if (Math.abs(Date.now() - current()) <= toleranceMs) return;
-  const settime = await systemCall();
-  if (settime?.(timespec(current())) !== 0) await byDate(current);
-}
-
-type SetTime = (time: Buffer) => number;
-let found: Promise<SetTime | undefined> | undefined;
-
-/** clock_settime(2), where this Node has foreign functions (`--experimental-ffi`). */
-function systemCall(): Promise<SetTime | undefined> {
-  found ??= import('node:ffi').then(
-    ({ dlopen }) => {
-      const { functions } = dlopen(null, { clock_settime: { arguments: ['i32', 'buffer'], return: 'i32' } });
-      return (time) => functions.clock_settime(realtime, time);
-    },
-    () => undefined,
-  );
-  return found;
+  const system = await systemCalls();
+  if (system?.clock_settime(realtime, timespec(current())) !== 0) await byDate(current);
 }
 
 /** struct timespec: seconds and nanoseconds, 64 bits each. */

@@ -27,7 +27,7 @@ async function accept({ session, machine, log }: Pick<Envd, 'session' | 'machine
   const token = request.headers['x-access-token'];
   session.accept(init, typeof token === 'string' ? token : undefined);
   // Entropy first: all that is drawn from now on must differ from what a clone of the same memory draws.
-  if (init.entropy !== undefined) machine.addEntropy(init.entropy);
+  if (init.entropy !== undefined) await machine.addEntropy(init.entropy);
   if (init.timestamp !== undefined) await machine.setClock(Date.parse(init.timestamp) + (performance.now() - received));
   if (init.identity !== undefined) machine.setIdentity(init.identity);
   log.info({ box: init.identity?.boxId, run: init.lifecycleID }, 'initialised');

@@ -1,8 +1,12 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import type { GuestInit } from '@citb/api';
 import { setClock } from './clock.ts';
+import { systemCalls } from './system-calls.ts';
 
 type Identity = NonNullable<GuestInit['identity']>;
+
+/** RNDRESEEDCRNG of random(4). */
+const reseed = 0x5207n;
 
 /** What `/init` changes of the machine itself. */
 export interface Machine {
@@ -10,7 +14,7 @@ export interface Machine {
   setClock(now: number): Promise<void>;
   setIdentity(identity: Identity): void;
   /** Stirs random bytes into the kernel's pool. @param entropy base64 */
-  addEntropy(entropy: string): void;
+  addEntropy(entropy: string): Promise<void>;
 }
 
 /**
@@ -30,9 +34,16 @@ export const guestMachine: Machine = {
     writeFileSync('/etc/hosts', [...kept, `127.0.1.1 ${hostname}`, ''].join('\n'));
   },
 
-  addEntropy(entropy) {
-    // Mixed in at once and used by what is drawn next. (Crediting it too would take an ioctl, which Node does not have.)
-    writeFileSync('/dev/urandom', Buffer.from(entropy, 'base64'));
+  async addEntropy(entropy) {
+    const system = await systemCalls();
+    const file = openSync('/dev/urandom', 'w');
+    try {
+      writeSync(file, Buffer.from(entropy, 'base64'));
+      // Written bytes are used from the next minute's seed on, or at once when that is asked for.
+      system?.ioctl(file, reseed);
+    } finally {
+      closeSync(file);
+    }
   },
 };
 
@@ -40,5 +51,5 @@ export const guestMachine: Machine = {
 export const untouchedMachine: Machine = {
   setClock: () => Promise.resolve(),
   setIdentity: () => {},
-  addEntropy: () => {},
+  addEntropy: () => Promise.resolve(),
 };

@@ -1,8 +1,9 @@
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError, type GuestInit, guestInit } from '@citb/api';
+import { freshUuid } from '../fresh-uuid.ts';
 
 export interface SessionOptions {
   /** Folder of `init.json`, on a tmpfs. */
@@ -68,7 +69,7 @@ export class Session {
     if (gid !== undefined) chownSync(folder, 0, gid);
     // Entropy is used once and is nobody's business afterwards.
     const { entropy: _, ...kept } = init;
-    const temporary = join(folder, `.init-${randomUUID({ disableEntropyCache: true })}`);
+    const temporary = join(folder, `.init-${freshUuid()}`);
     writeFileSync(temporary, JSON.stringify(kept), { flag: 'wx', mode: 0o640 });
     if (gid !== undefined) chownSync(temporary, 0, gid);
     chmodSync(temporary, 0o640);

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { type FileHandle, rename, rmdir, unlink } from 'node:fs/promises';
 import { ApiError } from '@citb/api';
+import { freshUuid } from '../fresh-uuid.ts';
 import { errno } from './fault.ts';
 import { readNames } from './names.ts';
 import { type Ground, at, openChildFolder, openPlace, splitLast, syncFolder } from './place.ts';
@@ -40,7 +40,7 @@ async function removeFolder(top: FileHandle, parent: FileHandle, name: string | 
     try {
       if (await removeShallow(parent, name)) return;
       if (depth >= enterDepth) {
-        const liftedName = `.${randomUUID({ disableEntropyCache: true })}.citb-removed`;
+        const liftedName = `.${freshUuid()}.citb-removed`;
         await rename(at(parent, name), at(top, liftedName));
         lifted.push(liftedName);
         return;

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { type Stats, constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { ApiError, limits } from '@citb/api';
+import { freshUuid } from '../fresh-uuid.ts';
 import type { TreeEntry } from './entry.ts';
 import { errno } from './fault.ts';
 import { openFolder } from './folder.ts';
@@ -29,7 +29,7 @@ export interface WriteOptions {
 export async function writeFile(ground: Ground, path: string | Buffer, body: Body, options: WriteOptions = {}): Promise<TreeEntry> {
   await using target = await openTarget(ground, path);
   const { folder, name } = target;
-  const temporary = at(folder.handle, `.${randomUUID({ disableEntropyCache: true })}${partEnding}`);
+  const temporary = at(folder.handle, `.${freshUuid()}${partEnding}`);
   const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   try {
     const stats = await fill(handle, body, options, ground, target.mode);

@@ -1,4 +1,3 @@
-import { templateIdentity } from '@citb/api';
 import type { Logger } from '@citb/daemon';
 import type { Fences } from './fence.ts';
 import type { Launch } from './launch.ts';
@@ -14,7 +13,6 @@ export class Agent {
   readonly #fences: Fences;
   readonly #log: Logger;
   #session: ClaudeSession | undefined;
-  #settling: Promise<void> | undefined;
 
   constructor(sdk: AgentSdk, fences: Fences, log: Logger) {
     this.#sdk = sdk;
@@ -46,18 +44,12 @@ export class Agent {
     return this.#session?.parked === true;
   }
 
-  /** Has the process that a template came with become this box's, when there is one. Calls at once share one. */
-  async settleIn(boxId: string): Promise<void> {
-    const session = this.session;
-    if (session?.launch.boxId !== templateIdentity.boxId) return;
-    this.#settling ??= session?.renew(boxId).finally(() => (this.#settling = undefined));
-    await this.#settling;
-  }
-
   /** Ends the live process; its conversation is saved. */
   async stop(): Promise<void> {
-    await this.session?.stop();
-    this.#session = undefined;
+    const session = this.session;
+    await session?.stop();
+    // A task may have begun another meanwhile.
+    if (this.#session === session) this.#session = undefined;
   }
 }
 

@@ -32,17 +32,14 @@ export function launchFor(
   task: TaskOptions,
 ): Launch {
   const options = optionsFor(settings, init, session, task);
-  return { conversation, session, options, boxId: init.identity?.boxId, key: keyOf(conversation, session.id, options) };
-}
-
-/** The launch of a process that has become another box's, with a new session. */
-export function launchOf({ conversation, options }: Launch, sessionId: string, boxId: string): Launch {
-  const session: SessionChoice = { kind: 'new', id: sessionId };
-  return { conversation, session, options, boxId, key: keyOf(conversation, sessionId, options) };
-}
-
-function keyOf(conversation: string, sessionId: string, { env, model, systemPrompt, maxTurns, maxBudgetUsd }: Options): string {
-  return JSON.stringify([conversation, sessionId, env, model, systemPrompt, maxTurns, maxBudgetUsd]);
+  const { env, model, systemPrompt, maxTurns, maxBudgetUsd } = options;
+  return {
+    conversation,
+    session,
+    options,
+    boxId: init.identity?.boxId,
+    key: JSON.stringify([conversation, session.id, env, model, systemPrompt, maxTurns, maxBudgetUsd]),
+  };
 }
 
 /** Options that are the same for every process (AGENT.md: measured on 0.3.330). */
@@ -57,6 +54,8 @@ function optionsFor(settings: AgentSettings, init: GuestInit, session: SessionCh
     allowDangerouslySkipPermissions: true,
     includePartialMessages: true,
     forwardSubagentText: true,
+    // Prompts come from anywhere: `@file` and `/command` are text.
+    verbatimPrompts: true,
     settingSources: ['user', 'project'],
     settings: { cleanupPeriodDays: 3650 },
     strictMcpConfig: true,

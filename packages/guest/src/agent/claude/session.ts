@@ -1,5 +1,4 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CanUseTool, Options, Query, SDKMessage, SDKUserMessage, WarmQuery } from '@anthropic-ai/claude-agent-sdk';
@@ -8,7 +7,7 @@ import { boxTools } from '../tools/server.ts';
 import type { Fence } from './fence.ts';
 import { PromptQueue } from './prompt-queue.ts';
 import type { AgentSdk } from './sdk.ts';
-import { type Launch, launchOf } from './launch.ts';
+import type { Launch } from './launch.ts';
 
 /** What a live process tells. Set for the task that runs; between tasks nobody listens. */
 export interface SessionListener {
@@ -19,17 +18,14 @@ export interface SessionListener {
 /** How long Claude Code gets to end by itself when its input ends, in ms; it took 1.2 s in the middle of a turn. */
 const gracefulMs = 5000;
 
-/** Until a process that was started ahead has taken a new session id, in ms: 60 measured, under emulation 1000. */
-const renewMs = 30_000;
-
 /** One live Claude process: one conversation, one task after the other. */
 export class ClaudeSession {
+  readonly launch: Launch;
   /** Settles when the process is gone, with a reason in words. Never rejects. */
   readonly gone: Promise<string>;
   readonly #fence: Fence;
   readonly #prompts = new PromptQueue<SDKUserMessage>();
   readonly #log: Logger;
-  #launch: Launch;
   #query: Query | undefined;
   #parked = false;
   #warm: Promise<WarmQuery> | undefined;
@@ -41,7 +37,7 @@ export class ClaudeSession {
   readonly #settle: (reason: string) => void;
 
   private constructor(launch: Launch, fence: Fence, log: Logger) {
-    this.#launch = launch;
+    this.launch = launch;
     this.#fence = fence;
     this.#log = log;
     const { promise, resolve } = Promise.withResolvers<string>();
@@ -67,11 +63,6 @@ export class ClaudeSession {
     return session;
   }
 
-  /** What it runs with. */
-  get launch(): Launch {
-    return this.#launch;
-  }
-
   /** Initialised and not used yet. */
   get parked(): boolean {
     return this.#parked && this.#alive;
@@ -92,34 +83,6 @@ export class ClaudeSession {
 
   /** Sends a user message; call it when the session is not busy, else it becomes part of the running turn. */
   async send(prompt: string, id: string): Promise<void> {
-    // Prompts come from anywhere: `@file` and `/command` are text.
-    await this.#push(prompt, id, { client_composed: true });
-  }
-
-  /**
-   * Makes a process of a template, which every clone has, the process of one box: `/clear` gives it a session id that no
-   * other has, without a request to the model. Kills it when that does not work: the next task starts another.
-   */
-  async renew(boxId: string): Promise<void> {
-    const old = this.#launch.session.id;
-    const { promise, resolve } = Promise.withResolvers<string>();
-    let id = old;
-    this.listen({
-      onMessage(message) {
-        if (message.type !== 'system') return;
-        if (message.subtype === 'init') id = message.session_id;
-        if (message.subtype === 'session_state_changed' && message.state === 'idle') resolve(id);
-      },
-      onQuestion: nobodyAnswers,
-    });
-    await this.#push('/clear', randomUUID({ disableEntropyCache: true }), {});
-    const renewed = await Promise.race([promise, this.gone.then(() => old), sleep(renewMs, old, { ref: false })]);
-    this.listen(undefined);
-    if (renewed === old) this.kill();
-    else this.#launch = launchOf(this.#launch, renewed, boxId);
-  }
-
-  async #push(content: string, id: string, how: Pick<SDKUserMessage, 'client_composed'>): Promise<void> {
     if (this.#warm !== undefined) {
       const warm = await this.#warm.catch(() => undefined);
       this.#warm = undefined;
@@ -130,7 +93,7 @@ export class ClaudeSession {
     }
     this.#busy = true;
     const uuid = id as NonNullable<SDKUserMessage['uuid']>;
-    this.#prompts.push({ type: 'user', message: { role: 'user', content }, parent_tool_use_id: null, uuid, ...how });
+    this.#prompts.push({ type: 'user', message: { role: 'user', content: prompt }, parent_tool_use_id: null, uuid });
   }
 
   /** Asks Claude Code to stop the turn; idle follows. */
@@ -185,7 +148,7 @@ export class ClaudeSession {
     if (!this.#alive) return;
     this.#alive = false;
     this.#busy = false;
-    this.#log.info({ reason, stderr: this.#stderr, conversation: this.#launch.conversation }, 'claude process gone');
+    this.#log.info({ reason, stderr: this.#stderr, conversation: this.launch.conversation }, 'claude process gone');
     // Children of its tools outlive it when it dies.
     if (!this.#stopping) this.#fence.kill();
     this.#settle(reason);
@@ -193,9 +156,9 @@ export class ClaudeSession {
 
   #options(sdk: AgentSdk): Options {
     return {
-      ...this.#launch.options,
+      ...this.launch.options,
       // A server serves one connection: each process has its own.
-      mcpServers: boxTools(sdk, this.#launch.options.env?.['ANTHROPIC_BASE_URL'] ?? ''),
+      mcpServers: boxTools(sdk, this.launch.options.env?.['ANTHROPIC_BASE_URL'] ?? ''),
       canUseTool: (name, input, context) => (this.#listener?.onQuestion ?? nobodyAnswers)(name, input, context),
       spawnClaudeCodeProcess: ({ command, args, cwd, env }) => this.#spawn(command, args, cwd, env),
     };

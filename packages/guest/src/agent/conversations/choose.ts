@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { AgentTaskRequest, GuestInit } from '@citb/api';
+import { freshUuid } from '../../fresh-uuid.ts';
 import type { Launch, SessionChoice } from '../claude/launch.ts';
 import type { Conversations } from './conversations.ts';
 import { normalise } from './normalise.ts';
@@ -48,25 +48,22 @@ export async function resumed(name: string, init: GuestInit, memory: Memory, liv
   if (entry === undefined) {
     // A process that was started ahead waits for just this; not one that another box had, of which this is a fork.
     const usable = ready?.session.kind === 'new' && ready.boxId === boxId;
-    return { conversation: name, session: usable ? ready.session : { kind: 'new', id: newId() }, lost: false };
+    return { conversation: name, session: usable ? ready.session : { kind: 'new', id: freshUuid() }, lost: false };
   }
   const known = ready?.session.id === entry.session_id || (await memory.transcripts.has(entry.session_id));
-  if (!known) return { conversation: name, session: { kind: 'new', id: newId() }, lost: true };
+  if (!known) return { conversation: name, session: { kind: 'new', id: freshUuid() }, lost: true };
   const cloned = entry.box_id !== undefined && boxId !== undefined && entry.box_id !== boxId;
-  const session: SessionChoice = cloned ? { kind: 'fork', from: entry.session_id, id: newId() } : { kind: 'resume', id: entry.session_id };
+  const session: SessionChoice = cloned
+    ? { kind: 'fork', from: entry.session_id, id: freshUuid() }
+    : { kind: 'resume', id: entry.session_id };
   return { conversation: name, session, lost: false };
 }
 
 /** A conversation of its own, begun from just these messages, named after its task. */
 async function fromContext(id: string, context: NonNullable<AgentTaskRequest['context']>, transcripts: Transcripts): Promise<Chosen> {
-  const sessionId = newId();
+  const sessionId = freshUuid();
   const history = normalise(context);
   if (history.length === 0) return { conversation: id, session: { kind: 'new', id: sessionId }, lost: false };
   await transcripts.write(sessionId, history);
   return { conversation: id, session: { kind: 'resume', id: sessionId }, lost: false };
-}
-
-/** Drawn when it is needed and from no cache: a forked VM must not draw the same. */
-function newId(): string {
-  return randomUUID({ disableEntropyCache: true });
 }

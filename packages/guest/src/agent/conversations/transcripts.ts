@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freshUuid } from '../../fresh-uuid.ts';
 import { writeDurably } from '../durable.ts';
 import type { HistoryMessage } from './normalise.ts';
 
@@ -52,7 +52,7 @@ export class Transcripts {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     let parentUuid: string | null = null;
     const lines = history.map((message) => {
-      const uuid = newUuid();
+      const uuid = freshUuid();
       const line = JSON.stringify({
         type: message.role,
         uuid,
@@ -60,7 +60,7 @@ export class Transcripts {
         sessionId,
         timestamp: new Date().toISOString(),
         // Equal ids would be merged into one message.
-        message: message.role === 'user' ? message : { id: `msg_${newUuid()}`, type: 'message', ...message },
+        message: message.role === 'user' ? message : { id: `msg_${freshUuid()}`, type: 'message', ...message },
       });
       parentUuid = uuid;
       return line;
@@ -114,8 +114,4 @@ async function tail(path: string): Promise<Buffer> {
   } finally {
     await file.close();
   }
-}
-
-function newUuid(): string {
-  return randomUUID({ disableEntropyCache: true });
 }

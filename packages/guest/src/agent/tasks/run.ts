@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AgentTaskRequest, ApiError, type GuestInit, type NewTaskEvent, fileBytes } from '@citb/api';
 import type { Logger } from '@citb/daemon';
+import { freshUuid } from '../../fresh-uuid.ts';
 import type { Agent } from '../claude/agent.ts';
 import { launchFor } from '../claude/launch.ts';
 import type { ClaudeSession } from '../claude/session.ts';
@@ -89,7 +89,6 @@ export class TaskRun {
     const { init, agent, memory, settings } = this.#context;
     const now = init();
     if (now?.agent === undefined) return failed({ code: 'not_ready', message: 'The box has not been told where the model is.' });
-    if (now.identity !== undefined) await agent.settleIn(now.identity.boxId);
     const chosen = await chooseSession(this.#request, now, memory, agent.session?.launch);
     if (chosen.lost)
       this.#emit(status('memory_lost', { message: 'The earlier conversation was not found on the disk; a new one begins.' }));
@@ -102,7 +101,7 @@ export class TaskRun {
   }
 
   async #converse(session: ClaudeSession, chosen: Chosen): Promise<Conclusion> {
-    const promptId = randomUUID({ disableEntropyCache: true });
+    const promptId = freshUuid();
     const turn = new Turn(promptId, (event) => this.#emit(event));
     session.listen({ onMessage: (message) => turn.take(message), onQuestion: this.questions.ask });
     try {

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { ApiError } from '@citb/api';
+import { freshUuid } from '../../fresh-uuid.ts';
 import type { Watch } from '../../tree/index.ts';
 
 /** Watchers that are asked by polling, of the whole box. */
@@ -24,7 +24,7 @@ export class Watchers {
       polled.watch.close();
       throw new ApiError('queue_full', `${maxWatchers} watchers are there already.`, { hint: 'Remove one.' });
     }
-    const id = `w${randomUUID({ disableEntropyCache: true })}`;
+    const id = `w${freshUuid()}`;
     this.#all.set(id, { polled, timer: this.#timer(id) });
     return id;
   }

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync } from 'node:fs';
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { guestPaths } from '@citb/api';
+import { freshUuid } from '../../fresh-uuid.ts';
 import type { Owner } from '../../tree/index.ts';
 
 /** Descriptors of both ends. Whoever gets them closes them. */
@@ -56,7 +56,7 @@ export class Pipes {
 
   async #make(): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const names = Array.from({ length: batch }, () => join(this.#folder, randomUUID({ disableEntropyCache: true })));
+    const names = Array.from({ length: batch }, () => join(this.#folder, freshUuid()));
     const options = ['-m', '600', ...names];
     const [[own], [tools, applet]] = makers;
     await promisify(execFile)(own, options).catch(() => promisify(execFile)(tools, [applet, ...options]));
