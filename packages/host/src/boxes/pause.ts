@@ -15,6 +15,9 @@ import { fallAsleep, type SleepReason } from './sleep.ts';
  */
 const cutMs = 300;
 
+/** How long a guest may take to write what it holds back, in ms. */
+const flushMs = 5000;
+
 export interface PauseOptions {
   readonly why: SleepReason;
   /** Asked when it is this box's turn: false leaves it running. */
@@ -34,6 +37,9 @@ export async function pauseBox(parts: BoxParts, id: string, { why, still }: Paus
   const box = live.get(id) ?? (row.state === 'running' ? await adoptBox(parts, row) : undefined);
   if (box === undefined) throw new ApiError('box_not_running', `The box is ${rows.get(id)?.state}, so it has no memory to keep.`);
   if (still?.() === false) return;
+  await flush(parts, box);
+  // It took a moment, and requests were still served.
+  if (still?.() === false) return;
   // Its memory in full, and the reserve is there for everybody else.
   if (parts.admission.diskFreeMib < row.memoryMib) throw new ApiError('host_disk_full');
   rows.intend(id, 'pause');
@@ -49,6 +55,15 @@ export async function pauseBox(parts: BoxParts, id: string, { why, still }: Paus
   }
   await box.vm.kill();
   await fallAsleep(parts, id, 'paused', why);
+}
+
+/** So that also a boot from the disk, should the memory not come back, loses nothing. A guest that does not answer is paused all the same. */
+async function flush({ guest, logs }: BoxParts, { id, vm, accessToken }: LiveBox): Promise<void> {
+  try {
+    await guest.flush(vm, accessToken, AbortSignal.timeout(flushMs));
+  } catch (error) {
+    logs.note(id, `did not flush its disk before the pause: ${(error as Error).message}`);
+  }
 }
 
 /** Somebody's wish, in contrast to the host's thrift: only a request wakes the box. */

@@ -37,6 +37,8 @@ export interface GuestStart {
   waitForEnvd(vm: Vm, options: GuestWait): Promise<void>;
   /** The hand-over of `POST /init`; `token` is the one that the guest has or is to get. */
   initialise(vm: Vm, token: string, init: GuestInit, signal?: AbortSignal): Promise<void>;
+  /** What was written in the guest is on its disk. @throws when it does not answer until the signal */
+  flush(vm: Vm, token: string, signal: AbortSignal): Promise<void>;
   /** Resolves when the agent server takes tasks. @throws when it does not within the deadline */
   waitForAgent(vm: Vm, token: string, options: GuestWait): Promise<void>;
   /** Resolves when the agent is started and waits for its first task. @throws when it does not within the deadline */

@@ -91,6 +91,7 @@ export class Testbed implements Disposable {
           await step('init');
           this.machine(vm.record.runId).init = init;
         },
+        flush: () => step('flush'),
         waitForAgent: () => step('agent'),
         waitUntilParked: () => step('parked'),
       },

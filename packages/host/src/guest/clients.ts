@@ -20,6 +20,8 @@ export interface GuestClients {
   /** `token`: the one that the guest has, or (fresh boot) is to get. @throws box_unreachable */
   initialise(vm: Vm, token: string, init: GuestInit, signal?: AbortSignal): Promise<void>;
   /** @throws box_unreachable */
+  flush(vm: Vm, token: string, signal: AbortSignal): Promise<void>;
+  /** @throws box_unreachable */
   waitForAgent(vm: Vm, token: string, options: WaitOptions): Promise<void>;
   /** @throws box_unreachable */
   waitUntilParked(vm: Vm, token: string, options: WaitOptions): Promise<void>;
@@ -61,6 +63,7 @@ export function createGuestClients(): GuestClients {
     processes: (box, user = guestUser.name) => processClient(pool(box.vm, 'envd'), box.accessToken, user),
     waitForEnvd: (vm, options) => waitForEnvd(guestServer(pool(vm, 'envd'), ''), options),
     initialise: (vm, token, init, signal) => initialise(guestServer(pool(vm, 'envd'), token), init, signal),
+    flush: (vm, token, signal) => guestServer(pool(vm, 'envd'), token).done({ method: 'POST', path: '/flush', signal }),
     waitForAgent: (vm, token, options) => waitForAgent(guestServer(pool(vm, 'agent'), token), options),
     waitUntilParked: (vm, token, options) => waitUntilParked(guestServer(pool(vm, 'agent'), token), options),
     async close() {
