@@ -45,7 +45,7 @@ test('a new machine is waited for, initialised once, and used over connections t
     if ((refused -= 1) > 0) return request.socket.destroy();
     seen.push(`${request.method} ${request.url} ${String(request.headers['x-access-token'])} ${await text(request)}`);
     if (request.url === '/init') return response.writeHead(204).end();
-    return response.end('{"agent":"ready","version":"1"}');
+    return response.end('{"agent":"ready","parked":false,"version":"1"}');
   });
   const { vm } = it.box;
   await it.clients.waitForEnvd(vm, { deadlineMs: 20_000 });
