@@ -64,6 +64,8 @@ export class Daemon implements AsyncDisposable {
         CITB_API_KEY: this.key,
         CITB_ANTHROPIC_BASE_URL: this.model.url,
         ANTHROPIC_API_KEY: 'sk-host-default',
+        // Making one takes the machine a while, which the test that wants it says.
+        CITB_TEMPLATES: '0',
         ...this.#environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
