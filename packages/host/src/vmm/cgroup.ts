@@ -1,4 +1,4 @@
-import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -55,6 +55,8 @@ async function prepareV1(root: string): Promise<void> {
   for (const name of controllers) {
     await access(join(root, name, 'cgroup.procs'));
     await mkdir(join(root, name, 'citb'), { recursive: true });
+    // It may be another user's.
+    await access(join(root, name, 'citb'), constants.W_OK);
   }
 }
 
