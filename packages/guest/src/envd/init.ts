@@ -25,11 +25,13 @@ async function accept({ session, machine, log }: Pick<Envd, 'session' | 'machine
   if (request.method !== 'POST') throw new ApiError('not_found', 'POST to it.');
   const init = guestInit.parse(await bodyOf(request));
   const token = request.headers['x-access-token'];
+  const before = session.init;
   session.accept(init, typeof token === 'string' ? token : undefined);
   // Entropy first: all that is drawn from now on must differ from what a clone of the same memory draws.
   if (init.entropy !== undefined) await machine.addEntropy(init.entropy);
   if (init.timestamp !== undefined) await machine.setClock(Date.parse(init.timestamp) + (performance.now() - received));
-  if (init.identity !== undefined) machine.setIdentity(init.identity);
+  // After a wake it is who it was.
+  if (init.identity !== undefined && init.identity.boxId !== before?.identity?.boxId) machine.setIdentity(init.identity);
   log.info({ box: init.identity?.boxId, run: init.lifecycleID }, 'initialised');
 }
 

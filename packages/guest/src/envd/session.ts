@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { chownSync, renameSync, writeFileSync } from 'node:fs';
+import { chmod, chown, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError, type GuestInit, guestInit } from '@citb/api';
 import { freshUuid } from '../fresh-uuid.ts';
@@ -24,8 +24,12 @@ export class Session {
     this.#options = options;
   }
 
-  /** Takes up what an earlier envd of this boot was told. A file that does not parse counts as none. */
+  /** Takes up what an earlier envd of this boot was told. A file that does not parse counts as none. Call it before `accept`. */
   async load(): Promise<void> {
+    const { folder, gid } = this.#options;
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o750);
+    if (gid !== undefined) await chown(folder, 0, gid);
     const text = await readFile(this.#path, 'utf8').catch(() => undefined);
     if (text === undefined) return;
     try {
@@ -64,15 +68,11 @@ export class Session {
 
   #save(init: GuestInit): void {
     const { folder, gid } = this.#options;
-    mkdirSync(folder, { recursive: true });
-    chmodSync(folder, 0o750);
-    if (gid !== undefined) chownSync(folder, 0, gid);
     // Entropy is used once and is nobody's business afterwards.
     const { entropy: _, ...kept } = init;
     const temporary = join(folder, `.init-${freshUuid()}`);
     writeFileSync(temporary, JSON.stringify(kept), { flag: 'wx', mode: 0o640 });
     if (gid !== undefined) chownSync(temporary, 0, gid);
-    chmodSync(temporary, 0o640);
     renameSync(temporary, this.#path);
   }
 }
