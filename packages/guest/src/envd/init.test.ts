@@ -36,6 +36,17 @@ test('who is first takes the box; who has the token may give it another', async 
   assert.equal((await request('/envs', { headers: { 'X-Access-Token': other } })).status, 200);
 });
 
+test('connections are reset when a machine goes on as another incarnation, and only then', async (t) => {
+  let resets = 0;
+  const { url } = await testbed(t, { initialised: false, machine: { resetConnections: async () => (resets += 1) } });
+  const seen: number[] = [];
+  for (const lifecycleID of ['run_a', 'run_a', 'run_b', 'run_b', 'run_c']) {
+    assert.equal((await initialise(url, { lifecycleID }, token)).status, 204);
+    seen.push(resets);
+  }
+  assert.deepEqual(seen, [0, 0, 1, 1, 2]);
+});
+
 test('of many first calls at once one takes the box', async (t) => {
   const { url } = await testbed(t, { initialised: false });
   const tokens = Array.from({ length: 8 }, (_, index) => `token-${index}-${'x'.repeat(32)}`);

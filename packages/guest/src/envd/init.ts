@@ -32,7 +32,9 @@ async function accept({ session, machine, log }: Pick<Envd, 'session' | 'machine
   if (init.timestamp !== undefined) await machine.setClock(Date.parse(init.timestamp) + (performance.now() - received));
   // After a wake it is who it was.
   if (init.identity !== undefined && init.identity.boxId !== before?.identity?.boxId) machine.setIdentity(init.identity);
-  log.info({ box: init.identity?.boxId, run: init.lifecycleID }, 'initialised');
+  // Another incarnation with the memory of this one: what was open leads nowhere any more.
+  const reset = before === undefined || before.lifecycleID === init.lifecycleID ? 0 : await machine.resetConnections();
+  log.info({ reset, box: init.identity?.boxId, run: init.lifecycleID }, 'initialised');
 }
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import type { GuestInit } from '@citb/api';
+import { type GuestInit, guestNetwork } from '@citb/api';
 import { setClock } from './clock.ts';
+import { resetConnections } from './connections.ts';
 import { systemCalls } from './system-calls.ts';
 
 type Identity = NonNullable<GuestInit['identity']>;
@@ -15,6 +16,8 @@ export interface Machine {
   setIdentity(identity: Identity): void;
   /** Stirs random bytes into the kernel's pool. @param entropy base64 */
   addEntropy(entropy: string): Promise<void>;
+  /** Ends the connections to the broker that were open when this machine was saved: see {@link resetConnections}. @returns how many */
+  resetConnections(): Promise<number>;
 }
 
 /**
@@ -45,6 +48,8 @@ export const guestMachine: Machine = {
       closeSync(file);
     }
   },
+
+  resetConnections: () => resetConnections({ address: guestNetwork.broker, port: guestNetwork.brokerPort }),
 };
 
 /** Leaves the machine as it is: for envd as an ordinary process on a developer's machine. */
@@ -52,4 +57,5 @@ export const untouchedMachine: Machine = {
   setClock: () => Promise.resolve(),
   setIdentity: () => {},
   addEntropy: () => Promise.resolve(),
+  resetConnections: () => Promise.resolve(0),
 };

@@ -8,7 +8,7 @@ import { Process } from '@citb/api/gen/process_pb.js';
 import { createLog } from '@citb/daemon';
 import { type Client, type Interceptor, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { untouchedMachine } from './machine.ts';
+import { type Machine, untouchedMachine } from './machine.ts';
 import { createEnvd } from './server.ts';
 import { systemUsers } from './users.ts';
 
@@ -30,8 +30,8 @@ export interface Testbed {
 /** Whether tests can have processes and files of another user. */
 export const isRoot = process.getuid?.() === 0;
 
-/** @param options `initialised`: the first /init has been (default) */
-export async function testbed(t: TestContext, options: { initialised?: boolean } = {}): Promise<Testbed> {
+/** @param options `initialised`: the first /init has been (default); `machine`: in place of one that is left as it is */
+export async function testbed(t: TestContext, options: { initialised?: boolean; machine?: Partial<Machine> } = {}): Promise<Testbed> {
   const base = await mkdtemp(join(tmpdir(), 'citb-envd-'));
   t.after(() => rm(base, { recursive: true, force: true }));
   await chmod(base, 0o755);
@@ -44,7 +44,7 @@ export async function testbed(t: TestContext, options: { initialised?: boolean }
   const envd = await createEnvd({
     workspace,
     runFolder,
-    machine: untouchedMachine,
+    machine: { ...untouchedMachine, ...options.machine },
     users: systemUsers(passwd),
     log: createLog('envd', 'silent'),
     root: isRoot,
