@@ -47,7 +47,9 @@ export type BoxUpdate = z.infer<typeof boxUpdate>;
 /** Types of a box's events that this version knows, and what each says. Clients leave alone what they do not know. */
 export const boxEventTypes = {
   created: 'The box was made.',
-  running: '`how`: boot (from its disk), restore (memory and processes as they were) or template.',
+  running:
+    '`how`: boot (from its disk), restore (memory and processes as they were), template (a clone of a machine that was ready) or fork ' +
+    '(memory and processes of the box it began as).',
   paused: 'Memory and processes are on the disk; the next request wakes it. `why`: request, idle, timeout or drain.',
   stopped: 'Only its disk is kept; the next request boots it. `why`: request or timeout.',
   lost: 'Its machine ended by itself: `reason`. The next request boots it from its disk.',

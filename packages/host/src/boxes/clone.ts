@@ -24,7 +24,7 @@ export async function cloneBox(parts: BoxParts, row: BoxRow, signal: AbortSignal
     mkdirSync(boxesFolder(settings.dataDir), { recursive: true, mode: 0o711 });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     await disks.copy(template.disk, disk, signal);
-    return await startMachine(parts, row, template.machine, signal);
+    return await startMachine(parts, row, { ...template.machine, how: 'template' }, signal);
   } catch (error) {
     if (signal.aborted || (error instanceof ApiError && error.code !== 'box_unreachable')) throw error;
     const reason = (error as Error).message;

@@ -20,8 +20,11 @@ export interface SavedMachine {
   readonly token: string | undefined;
 }
 
-/** What a machine begins from: its disk alone, or a saved machine whose disk is already in the box's place. */
-export type Origin = 'disk' | SavedMachine;
+/**
+ * What a machine begins from: its disk alone, or a saved machine whose disk is already in the box's place. `how` is what the box's
+ * event says of it: a clone of a template, a copy of another box, or the box as it was.
+ */
+export type Origin = 'disk' | (SavedMachine & { readonly how: 'template' | 'fork' | 'restore' });
 
 /**
  * One try to start a box's machine and hand it over to its guest. Each step is idempotent, and what it acquired is given back
@@ -76,8 +79,7 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
   rows.store.transaction(() => {
     rows.move(row.id, 'running', 'start');
     if (row.state === 'creating') parts.events.add(row.id, 'created');
-    const how = origin === 'disk' ? 'boot' : row.state === 'creating' ? 'template' : 'restore';
-    parts.events.add(row.id, 'running', { how, run_id: spec.runId });
+    parts.events.add(row.id, 'running', { how: origin === 'disk' ? 'boot' : origin.how, run_id: spec.runId });
   });
   undo.move();
   logs.note(row.id, 'running');

@@ -21,7 +21,7 @@ export async function wakeBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
     return undefined;
   }
   try {
-    const box = await startMachine(parts, row, saved, onlyKilled(signal));
+    const box = await startMachine(parts, row, { ...saved, how: 'restore' }, onlyKilled(signal));
     await forgetSaved(parts, row.id);
     return box;
   } catch (error) {

@@ -38,6 +38,7 @@ suite('checkpoints', () => {
     assert.equal(bed.machines.size, 1);
     assert.deepEqual(await checkpoints.list(box.id), [made], 'one can go back again');
     assert.ok(daemon.eventsOf(box.id).some(({ type, content }) => type === 'rolled_back' && content['checkpoint'] === made.id));
+    assert.equal(daemon.eventsOf(box.id).findLast(({ type }) => type === 'running')?.content['how'], 'restore');
   });
 
   test('without memory the box boots from the disk; memory that is damaged too', async () => {

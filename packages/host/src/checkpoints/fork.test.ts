@@ -31,10 +31,34 @@ suite('forks', () => {
     assert.equal(init.accessToken, daemon.rows.secrets(fork.id).accessToken);
     assert.equal(daemon.modelKeys.forBox(fork.id), 'sk-of-ada');
     assert.ok(!existsSync(join(boxPaths(bed.dataDir, fork.id).folder, 'fork')), 'what it came from is used up');
+    assert.deepEqual(
+      daemon.eventsOf(fork.id).map(({ type, content }) => [type, content['how']]),
+      [
+        ['created', undefined],
+        ['running', 'fork'],
+      ],
+    );
     writeDisk(bed, fork.id, 'its own');
     assert.equal(readDisk(bed, box.id), 'shared');
     await daemon.boxes.kill(box.id);
     assert.equal((await daemon.boxes.get(fork.id)).state, 'running');
+  });
+
+  test('its time is as long as the source’s, counts from its own beginning, and is watched at once', async () => {
+    using bed = new Testbed();
+    const { daemon, checkpoints } = checkpointDaemon(bed);
+    const { box } = await daemon.boxes.create({ ...ada, timeoutS: 3600, onTimeout: 'pause' });
+    const fresh = await checkpoints.create(box.id, { memory: true });
+    // The source's time is over, and its timer is not due for an hour.
+    bed.now += 3_600_000;
+    const fork = await checkpoints.fork(box.id, { checkpoint: fresh.id });
+    assert.deepEqual([fork.expires, fork.on_timeout], [new Date(bed.now + 3_600_000).toISOString(), 'pause']);
+    for (const end = performance.now() + 20_000; (await daemon.boxes.get(box.id)).state !== 'paused';) {
+      assert.ok(performance.now() < end, 'what is due is seen when a fork begins');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.equal((await daemon.boxes.get(fork.id)).state, 'running');
+    await daemon.close();
   });
 
   test('its own environment and key, if they are given', async () => {

@@ -65,6 +65,8 @@ function insert(parts: CheckpointParts, sourceId: string, request: ForkRequest, 
         userId: request.userId ?? null,
         labels: request.labels ?? source.labels,
         created: now(),
+        // Its time, too, counts from its own creation.
+        expires: source.timeoutS === null ? null : now() + source.timeoutS * 1000,
         secrets: { accessToken: newAccessToken(), envVars: request.envVars === undefined ? rows.secrets(sourceId).envVars : given },
       });
       if (ownKey !== undefined && ownKey !== '') modelKeys.set(id, ownKey);
@@ -131,7 +133,7 @@ async function copyState(
 async function startFork({ boxes }: CheckpointParts, row: BoxRow, saved: SavedMachine | undefined, signal: AbortSignal): Promise<LiveBox> {
   if (saved !== undefined) {
     try {
-      return await startMachine(boxes, row, saved, signal);
+      return await startMachine(boxes, row, { ...saved, how: 'fork' }, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof ApiError && (error.code === 'host_full' || error.code === 'host_disk_full')) throw error;

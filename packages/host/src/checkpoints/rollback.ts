@@ -91,7 +91,7 @@ async function start({ boxes }: CheckpointParts, { boxId, id, memory }: Checkpoi
   if (row !== undefined && saved !== undefined) {
     rows.intend(boxId, 'start');
     try {
-      await startMachine(boxes, row, saved, signal);
+      await startMachine(boxes, row, { ...saved, how: 'restore' }, signal);
       return;
     } catch (error) {
       signal.throwIfAborted();
