@@ -13,9 +13,9 @@ const checks = [
 
 const unitTests = ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs'];
 
-/** Those without the real Claude Code, which takes seconds to start: what a developer waits for. */
+/** Those without the real Claude Code and without daemons that are killed again and again: what a developer waits for. */
 const quickTests = [
-  'packages/!(guest)/src/**/!(native).test.ts',
+  'packages/!(guest)/src/**/!(native|killed-daemon|double|transfer).test.ts',
   'packages/guest/src/!(agent)/**/*.test.ts',
   'packages/guest/src/agent/*/**/*.test.ts',
   'scripts/**/*.test.mjs',
