@@ -1,55 +1,58 @@
-import { bootAlone } from './qemu-alone.ts';
-import { nativeTasks } from './native-tasks.ts';
-import { percentile, print, type Row, seconds, timed } from './measure.ts';
-import { runtimes } from '@citb/api';
-import { Daemon } from '../test/vm/harness.ts';
-import { eventLatency } from './event-latency.ts';
+import { loadavg } from 'node:os';
+import { readArguments, usage, type Wish } from './arguments.ts';
+import { coldBoot } from './cold.ts';
+import { createFromTemplate } from './create.ts';
+import { density } from './density.ts';
+import { latency } from './latency.ts';
+import { Run } from './run.ts';
+import { sleepAndFork } from './sleep.ts';
+import { print, type Row } from './table.ts';
+import { tasks } from './tasks.ts';
 import { transfer } from './transfer.ts';
 
 /** `npm run bench`: everything in one run on one machine, since only the ratios mean something elsewhere. */
-const task = 'Create a Python script that prints hello world';
-const rows: Row[] = [];
+const parts: Readonly<Record<string, { title: string; measure: (run: Run) => Promise<Row[]> }>> = {
+  cold: { title: 'A box that boots', measure: coldBoot },
+  create: { title: 'A box from a template', measure: createFromTemplate },
+  sleep: { title: 'A box of 256 MiB (bash) that sleeps, wakes and is forked', measure: sleepAndFork },
+  tasks: { title: 'Tasks', measure: tasks },
+  transfer: { title: 'Files', measure: transfer },
+  latency: { title: 'Latency that the host adds to an event of a task', measure: latency },
+};
 
-console.log('QEMU alone: kernel to the first line of the guest ...');
-const alone = await bootAlone();
-rows.push({ what: 'QEMU alone: kernel and initramfs', value: seconds(alone) });
+/** An interrupt ends what is measured; what was started is still taken down. */
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(name, () => {
+    console.error('\nInterrupted: boxes are being killed, please wait.');
+    interrupted.abort(new Error('interrupted'));
+  });
 
-console.log('Native Claude Code: two tasks ...');
-const native = await nativeTasks(task);
-rows.push({ what: 'native task, first / second', value: `${seconds(native.first)} / ${seconds(native.second)}` });
-
-await using daemon = await Daemon.start();
-for (const runtime of runtimes) {
-  console.log(`Cold create of ${runtime} ...`);
-  const created = await timed(() => daemon.create(`bench-${runtime}`, runtime));
-  rows.push({ what: `cold create, ${runtime}`, value: seconds(created.ms), ratio: `${(created.ms / alone).toFixed(1)} x QEMU alone` });
+try {
+  const wish = readArguments(process.argv.slice(2), Object.keys(parts));
+  if (wish.do === 'help') console.log(usage(Object.keys(parts)));
+  else await measure(wish);
+} catch (error) {
+  if (interrupted.signal.aborted) console.error('The benchmark was interrupted.');
+  else console.error(error instanceof Error ? (error.stack ?? error.message) : error);
+  process.exitCode = 1;
 }
-const status = await daemon.json<{ boxes: { runtime: string; memory_used_mib: number | null }[] }>('GET', '/status');
-for (const box of status.boxes)
-  rows.push({ what: `memory of the VMM, ${box.runtime}`, value: `${Math.round(box.memory_used_mib ?? 0)} MiB` });
 
-console.log('Tasks in a box ...');
-const first = await timed(() => daemon.task('bench-claude-agent', task));
-const second = await timed(() => daemon.task('bench-claude-agent', task));
-rows.push({ what: 'first task in a box', value: seconds(first.ms), ratio: `${(first.ms / native.first).toFixed(1)} x native` });
-rows.push({
-  what: 'second task in a box',
-  value: seconds(second.ms),
-  ratio: `${(second.ms / native.second).toFixed(1)} x native`,
-  target: '4 x under emulation',
-});
+async function measure(wish: Exclude<Wish, { do: 'help' }>): Promise<void> {
+  console.log(load('at the begin'));
+  if (wish.do === 'density') {
+    print('How many boxes fit', await density(wish, interrupted.signal));
+  } else {
+    await using run = new Run(wish.samples, interrupted.signal);
+    const chosen = Object.entries(parts).filter(([name]) => wish.only.length === 0 || wish.only.includes(name));
+    for (const [name, { title, measure: part }] of chosen) print(`${title} (${name})`, await part(run));
+  }
+  console.log(`\n${load('at the end')}`);
+}
 
-console.log('Files ...');
-for (const row of await transfer(daemon, 'bench-bash')) rows.push(row);
-for (const runtime of runtimes) await daemon.kill(`bench-${runtime}`);
-
-console.log('Latency that the host adds to an event ...');
-const latencies = await eventLatency();
-rows.push({
-  what: 'latency the host adds per event, p50 / p99',
-  value: `${percentile(latencies, 0.5).toFixed(2)} / ${percentile(latencies, 0.99).toFixed(2)} ms`,
-  target: 'p99 at most 5 ms',
-});
-
-console.log();
-print(rows);
+/** Who measures beside others measures the others too. */
+function load(when: string): string {
+  const [one = 0, five = 0, fifteen = 0] = loadavg();
+  const cores = `${navigator.hardwareConcurrency} cores`;
+  return `Load ${when}: ${one.toFixed(2)}, ${five.toFixed(2)}, ${fifteen.toFixed(2)} processes (1, 5, 15 min) on ${cores}.`;
+}

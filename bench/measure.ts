@@ -11,26 +11,20 @@ export function percentile(samples: readonly number[], p: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? Number.NaN;
 }
 
-export interface Row {
-  readonly what: string;
-  readonly value: string;
-  /** In words: what it is compared with in the same run. */
-  readonly ratio?: string;
-  readonly target?: string;
+export function median(samples: readonly number[]): number {
+  return percentile(samples, 0.5);
 }
 
-export function print(rows: readonly Row[]): void {
-  const columns = ['what', 'value', 'ratio', 'target'] as const;
-  const width = columns.map((column) => Math.max(column.length, ...rows.map((row) => (row[column] ?? '').length)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, index) => cell.padEnd(width[index] ?? 0))
-      .join('  ')
-      .trimEnd();
-  console.log(line(columns));
-  for (const row of rows) console.log(line(columns.map((column) => row[column] ?? '')));
+/** In the unit that reads best. */
+export function duration(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(2)} ms`;
+  return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
-export function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(2)} s`;
+export function mebibytes(bytes: number): string {
+  return `${(bytes / (1024 * 1024)).toFixed(1)} MiB`;
+}
+
+export function times(factor: number): string {
+  return `${factor.toFixed(factor < 10 ? 2 : 1)} x`;
 }

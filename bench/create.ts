@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { runtimes } from '@citb/api';
+import type { HostStatus } from '@citb/api';
+import type { Accelerator } from '@citb/host/vmm/qemu/x86-64.ts';
+import { duration, median, timed, times } from './measure.ts';
+import type { Shares } from './own-share.ts';
+import { restoreRaw, templateIn } from './raw-restore.ts';
+import type { Run } from './run.ts';
+import type { Row } from './table.ts';
+
+const targets = { timesFasterThanCold: 16, timesRaw: 1.5, ownMs: 25 };
+
+/** `POST /v1/boxes` from a template, until it answers: against a cold boot, against QEMU alone, and the host's own share of it. */
+export async function createFromTemplate(run: Run): Promise<Row[]> {
+  const cold = await run.cold();
+  const { daemon, waits } = await run.cloning();
+  const { host } = await daemon.json<HostStatus>('GET', '/status');
+  const privateMemory = join(daemon.dataDir, 'private-memory.so');
+  const rows: Row[] = [];
+  for (const runtime of runtimes) {
+    run.tell(`The template of ${runtime}`);
+    await daemon.templateOf(runtime);
+    const template = templateIn(daemon.dataDir, runtime);
+    run.tell(`${run.samples} creates of ${runtime}, and as many times QEMU alone, by turns`);
+    const shares: (Shares & { ms: number })[] = [];
+    const raw: number[] = [];
+    // The first of each is not counted: it reads what the others find in memory.
+    for (let round = 0; round <= run.samples; round++) {
+      let id = '';
+      const ours = await waits.of(async () => void (id = (await daemon.create({ runtime })).id));
+      const [how] = await daemon.starts(id);
+      if (how !== 'template') throw new Error(`a box of ${runtime} came up by ${how}`);
+      await daemon.kill(id);
+      const alone = await timed(() => restoreRaw(template, host.accelerator as Accelerator, privateMemory));
+      if (round === 0) continue;
+      shares.push(ours);
+      raw.push(alone.value);
+    }
+    rows.push(...rowsOf(runtime, shares, median(raw), cold.get(runtime)?.ms ?? Number.NaN));
+  }
+  return rows;
+}
+
+function rowsOf(runtime: string, shares: readonly (Shares & { ms: number })[], raw: number, cold: number): Row[] {
+  const of = (pick: (share: Shares & { ms: number }) => number): number => median(shares.map(pick));
+  const ms = of((share) => share.ms);
+  const own = of((share) => share.own);
+  return [
+    {
+      what: `${runtime}: create, p50`,
+      ours: duration(ms),
+      against: `cold create, ${duration(cold)}`,
+      ratio: `${times(cold / ms)} faster`,
+      target: `at least ${targets.timesFasterThanCold} x`,
+      met: cold / ms >= targets.timesFasterThanCold,
+    },
+    {
+      what: '',
+      ours: '',
+      against: `QEMU alone, ${duration(raw)}`,
+      ratio: times(ms / raw),
+      target: `at most ${targets.timesRaw} x`,
+      met: ms / raw <= targets.timesRaw,
+    },
+    {
+      what: "  the host's own share, p50",
+      ours: duration(own),
+      against: `QEMU ${duration(of((share) => share.qemu))}, guest ${duration(of((share) => share.guest))}`,
+      ratio: `${((100 * own) / ms).toFixed(0)} % of it`,
+      target: `at most ${targets.ownMs} ms`,
+      met: own <= targets.ownMs,
+    },
+  ];
+}

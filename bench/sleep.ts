@@ -1,0 +1,77 @@
+import type { Box } from '@citb/api';
+import type { BenchDaemon } from './daemon.ts';
+import { duration, median, timed, times } from './measure.ts';
+import type { Run } from './run.ts';
+import type { Row } from './table.ts';
+
+const runtime = 'bash';
+const memoryMib = 256;
+const wakeTargetMs = 300;
+
+interface Times {
+  readonly clone: number;
+  readonly fork: number;
+  readonly pause: number;
+  readonly wake: number;
+  /** A command in a paused box, to its end. */
+  readonly command: number;
+}
+
+/** Pause, wake and fork of a small box, each by turns with the clone of a template that it is compared with. */
+export async function sleepAndFork(run: Run): Promise<Row[]> {
+  const { daemon } = await run.cloning();
+  run.tell(`The template of ${runtime}`);
+  await daemon.templateOf(runtime);
+  const box = await daemon.create({ runtime, memory_mib: memoryMib });
+  run.tell(`${run.samples} times clone, fork, pause and wake of a box with ${memoryMib} MiB`);
+  const rounds: Times[] = [];
+  for (let round = 0; round <= run.samples; round++) {
+    const took = await once(daemon, box.id);
+    // The first reads what the others find in memory.
+    if (round > 0) rounds.push(took);
+  }
+  const starts = await daemon.starts(box.id);
+  if (starts.filter((how) => how === 'restore').length !== 2 * (run.samples + 1))
+    throw new Error(`the box did not wake each time: ${starts.join(', ')}`);
+  await daemon.kill(box.id);
+  return rowsOf(rounds);
+}
+
+async function once(daemon: BenchDaemon, id: string): Promise<Times> {
+  const clone = await timed(() => daemon.create({ runtime, memory_mib: memoryMib }));
+  await daemon.kill(clone.value.id);
+  const fork = await timed(() => daemon.json<Box>('POST', `/v1/boxes/${id}/fork`, {}));
+  await daemon.kill(fork.value.id);
+  const pause = await timed(() => daemon.json('POST', `/v1/boxes/${id}/pause`));
+  const wake = await timed(() => daemon.json('POST', `/v1/boxes/${id}/resume`));
+  await daemon.json('POST', `/v1/boxes/${id}/pause`);
+  const command = await timed(() => daemon.exec(id, 'true'));
+  return { clone: clone.ms, fork: fork.ms, pause: pause.ms, wake: wake.ms, command: command.ms };
+}
+
+function rowsOf(rounds: readonly Times[]): Row[] {
+  const of = (pick: (round: Times) => number): number => median(rounds.map(pick));
+  const clone = of((round) => round.clone);
+  const row = (what: string, ms: number): Row => ({
+    what,
+    ours: duration(ms),
+    against: `create from template, ${duration(clone)}`,
+    ratio: times(ms / clone),
+  });
+  const wake = of((round) => round.wake);
+  return [
+    row(
+      'pause, p50',
+      of((round) => round.pause),
+    ),
+    { ...row('wake, p50', wake), target: `below ${wakeTargetMs} ms`, met: wake < wakeTargetMs },
+    row(
+      'command in a paused box, p50',
+      of((round) => round.command),
+    ),
+    row(
+      'fork, p50',
+      of((round) => round.fork),
+    ),
+  ];
+}
