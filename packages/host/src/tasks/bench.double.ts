@@ -59,6 +59,8 @@ export async function bench({
     },
     /** A new run of the box. */
     reboot: () => boxes.start('box', ports, token),
+    /** A daemon beside the present one, which is as good as gone. */
+    begin,
     /** Another daemon on the same database. */
     async restart() {
       await tasks.close();

@@ -30,16 +30,21 @@ export interface PumpParts {
   readonly access: BoxAccess;
   readonly clients: GuestClients;
   readonly patience: Patience;
+  /** Resolves when the task may be handed over as far as the others are concerned, or is over, or the signal aborts. */
+  readonly turn: (boxId: string, taskId: string, signal: AbortSignal) => Promise<void>;
+  /** Does what is to be done before the task, once. Never rejects. */
+  readonly prepare: (box: LiveBox, taskId: string) => Promise<void>;
 }
 
 /**
- * Brings one task to its end: hands it over, follows its events, and does so again after every cut (of the stream, the agent
+ * Brings one task to its end: waits for its turn, hands it over, follows its events, and does so again after every cut (of the stream, the agent
  * server, the VM, this daemon). Resolves when the task has ended, or the signal aborts. Never rejects for what a guest or a box
  * does: where nothing helps, the task ends as failed, with an error event that says why.
  * @returns `no-box` when there is no such box any more
  */
 export async function pump(parts: PumpParts, boxId: string, taskId: string, signal: AbortSignal): Promise<'over' | 'no-box'> {
   const { table, record, access, patience } = parts;
+  await parts.turn(boxId, taskId, signal);
   let lastGood = performance.now();
   for (let failures = 0; !signal.aborted;) {
     const asked = performance.now();
@@ -48,6 +53,9 @@ export async function pump(parts: PumpParts, boxId: string, taskId: string, sign
     lastGood += performance.now() - asked;
     const box = await wake(parts, boxId, taskId, signal);
     if (box === 'no-box' || box === 'over') return box;
+    const before = performance.now();
+    await parts.prepare(box, taskId);
+    lastGood += performance.now() - before;
     let failure: unknown;
     const began = performance.now();
     const seen = table.find(taskId)?.last_seq;

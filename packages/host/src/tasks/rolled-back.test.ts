@@ -26,7 +26,6 @@ suite('tasks of a box that goes back', () => {
   test('a guest that believes in tasks that are over, or of another box, is told', async () => {
     await using it = await bench();
     const over = await it.tasks.start('box', hello);
-    const mine = await it.tasks.start('box', hello);
     it.tasks.rolledBack('box');
     const stranger = 'task_00000000000000000000';
     const request = { id: stranger, prompt: 'of the box it came from', files: {}, options: {} };
@@ -35,7 +34,7 @@ suite('tasks of a box that goes back', () => {
     it.boxes.lose('box');
     it.reboot();
     await until(() => it.agent.cancelled.includes(stranger));
-    assert.deepEqual(new Set(it.agent.cancelled), new Set([over.id, mine.id, stranger]));
+    assert.deepEqual(new Set(it.agent.cancelled), new Set([over.id, stranger]));
     assert.ok(!it.agent.cancelled.includes(kept.id));
   });
 
@@ -51,7 +50,10 @@ suite('tasks of a box that goes back', () => {
     const first = await it.tasks.start('box', hello);
     const queued = await it.tasks.start('box', hello);
     assert.deepEqual(before, [first.id], 'the second waits for the first');
-    for (const { id } of [first, queued]) it.agent.emit(id, done);
+    for (const { id } of [first, queued]) {
+      await until(() => it.agent.journals.has(id));
+      it.agent.emit(id, done);
+    }
     await until(() => it.tasks.counts('box').running + it.tasks.counts('box').queued === 0);
     rollBack = true;
     const { posts } = it.agent;

@@ -50,4 +50,6 @@ export const taskMigrations = [
   `,
   // 1: the box was killed, and the events stay only for those who read them at that moment.
   'ALTER TABLE tasks ADD COLUMN buried INTEGER NOT NULL DEFAULT 0',
+  // 1: its turn came and what is done before it was done: from then on the guest may have it.
+  'ALTER TABLE tasks ADD COLUMN prepared INTEGER NOT NULL DEFAULT 0',
 ] as const;

@@ -26,6 +26,8 @@ export interface TaskRow {
   readonly forgotten: 0 | 1;
   /** Its box was killed: only those who read it know it. */
   readonly buried: 0 | 1;
+  /** See {@link TaskTable.isHeld}. */
+  readonly prepared: 0 | 1;
 }
 
 export interface NewRow {
@@ -62,6 +64,7 @@ export function createTaskTable(store: Store) {
     'SELECT * FROM tasks WHERE box_id = ? AND buried = 0 AND ended IS NOT NULL AND forgotten = 0 ORDER BY number LIMIT 100',
   );
   const setForgotten = db.prepare('UPDATE tasks SET forgotten = 1 WHERE id = ?');
+  const setPrepared = db.prepare('UPDATE tasks SET prepared = 1 WHERE id = ?');
   const setCancelAsked = db.prepare('UPDATE tasks SET cancel_asked = 1 WHERE id = ?');
   const setRun = db.prepare('UPDATE tasks SET run_id = ? WHERE id = ?');
   const eventsAfter = db.prepare('SELECT body FROM task_events WHERE task = ? AND seq > ? ORDER BY seq');
@@ -76,6 +79,10 @@ export function createTaskTable(store: Store) {
     },
     /** The request that the guest has not acknowledged yet. */
     spooled: (row: TaskRow) => (spool.get(row.number) as { request: string } | undefined)?.request,
+    /** Its turn has not come: the guest has never heard of it. */
+    isHeld: (row: TaskRow) => row.ended === null && row.prepared === 0 && spool.get(row.number) !== undefined,
+    /** Its turn came, and what is done before it was done. */
+    prepared: (id: string) => void setPrepared.run(id),
     acknowledged: (row: TaskRow) => void dropSpool.run(row.number),
     remove: (id: string) => void drop.run(id),
     /** The box is gone: its tasks are in no list any more. @returns their ids */

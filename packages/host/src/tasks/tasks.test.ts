@@ -96,7 +96,7 @@ test('answers go to the agent; lists go by pages, newest first', async () => {
   await using it = await bench();
   const ids: string[] = [];
   for (let index = 0; index < 5; index += 1) ids.unshift((await it.tasks.start('box', hello)).id);
-  await it.tasks.answer('box', ids[0] ?? '', 'q 1/2', { answers: { 'Which?': 'This' } });
+  await it.tasks.answer('box', ids.at(-1) ?? '', 'q 1/2', { answers: { 'Which?': 'This' } });
   assert.deepEqual(it.agent.answers, [{ answers: { 'Which?': 'This' } }]);
   const first = await it.tasks.list('box', { limit: 3 });
   const second = await it.tasks.list('box', { limit: 3, cursor: first.next ?? '' });

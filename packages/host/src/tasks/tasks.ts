@@ -10,10 +10,11 @@ import { cancelInGuest, forgetInGuest, handOver } from './handover.ts';
 import { TaskHub } from './hub.ts';
 import { newTaskId } from './ids.ts';
 import { defaultPatience, pump, type Patience, type PumpParts } from './pump.ts';
-import { createRecorder } from './record.ts';
+import { createRecorder, type RecordEvents } from './record.ts';
 import { readEvents } from './stream.ts';
 import { endStrangers } from './strangers.ts';
 import { createTaskTable, taskOf, type TaskRow } from './table.ts';
+import { Turns } from './turns.ts';
 
 export interface TasksParts {
   readonly store: Store;
@@ -21,7 +22,7 @@ export interface TasksParts {
   readonly clients: GuestClients;
   readonly keys: ModelKeys;
   readonly idempotency: Idempotency;
-  /** Called when a task is recorded and nothing else is at work, before the box has it. Never rejects. */
+  /** Called when a task's turn has come and nothing else is at work, before the box has it. Never rejects. */
   readonly beforeTask?: (box: LiveBox, taskId: string) => Promise<void>;
   readonly patience?: Patience;
   readonly now?: () => Date;
@@ -39,6 +40,9 @@ export interface TasksService extends Tasks {
   close(): Promise<void>;
 }
 
+/** Result of a task that was cancelled while it waited: the guest's words for the same. */
+const cancelledEarly = 'The task was cancelled before it began.';
+
 /** Characters of the prompt that a listing shows. */
 const promptShown = 2000;
 
@@ -54,8 +58,15 @@ export function createTasks({
 }: TasksParts): TasksService {
   const table = createTaskTable(store);
   const hub = new TaskHub();
-  const record = createRecorder(store, table, hub, now);
-  const pumpParts: PumpParts = { table, record, access, clients, patience };
+  const turns = new Turns();
+  const recorder = createRecorder(store, table, hub, now);
+  const record: RecordEvents = (taskId, events) => {
+    const recorded = recorder(taskId, events);
+    const over = recorded.state === 'ended' ? table.find(taskId) : undefined;
+    if (over !== undefined) turns.moveOn(over.box_id);
+    return recorded;
+  };
+  const pumpParts: PumpParts = { table, record, access, clients, patience, turn, prepare };
   const stopped = new AbortController();
   const pumps = new Map<string, { boxId: string; abort: AbortController; done: Promise<void> }>();
   /** Tasks whose first hand-over is under way: no pump yet, so that its failure can still be the caller's answer. */
@@ -96,10 +107,26 @@ export function createTasks({
     return table.find(taskId)?.ended !== null;
   }
 
+  /** Tasks wait here and not in the box for those before them: what is done before a task is to find just what they left. */
+  async function turn(boxId: string, taskId: string, signal: AbortSignal): Promise<void> {
+    const hasCome = (): boolean => {
+      const row = table.find(taskId);
+      return row === undefined || !table.isHeld(row) || table.unfinishedOf(boxId)[0]?.id === taskId;
+    };
+    await turns.wait(boxId, hasCome, signal);
+  }
+
+  async function prepare(box: LiveBox, taskId: string): Promise<void> {
+    const row = table.find(taskId);
+    if (row === undefined || !table.isHeld(row)) return;
+    await beforeTask(box, taskId);
+    table.prepared(taskId);
+  }
+
   /** First hand-over, while the caller waits: what the box says against the task is the caller's answer, and nothing is kept then. */
   async function offer(box: LiveBox, row: TaskRow): Promise<void> {
     try {
-      if (table.unfinishedOf(box.id).length === 1) await beforeTask(box, row.id);
+      await prepare(box, row.id);
       if (isOver(row.id)) return;
       await handOver(table, clients.agent(box), row, stopped.signal);
       // Rolled back meanwhile, and the guest has a task again that is over.
@@ -109,6 +136,7 @@ export function createTasks({
       if (error instanceof ApiError && error.code === 'box_unreachable') return;
       table.remove(row.id);
       idempotency.forget(keyScope(row.box_id), row.id);
+      turns.moveOn(row.box_id);
       throw error;
     } finally {
       starting.delete(row.id);
@@ -188,9 +216,14 @@ export function createTasks({
       if (keys.forBox(boxId) === undefined) throw new ApiError('no_model_key');
       const { row, added } = add(boxId, request, idempotencyKey);
       if (!added) return again(row);
-      const offered = offer(box, row);
-      starting.set(row.id, offered);
-      await offered;
+      const ahead = table.unfinishedOf(boxId).findIndex(({ id }) => id === row.id);
+      if (ahead > 0) {
+        record(row.id, [{ event: { type: 'status', content: { status: 'queued', position: ahead } } }]);
+      } else {
+        const offered = offer(box, row);
+        starting.set(row.id, offered);
+        await offered;
+      }
       const recorded = table.find(row.id);
       if (recorded === undefined) throw new ApiError('box_killed');
       follow(boxId, row.id);
@@ -213,6 +246,10 @@ export function createTasks({
 
     async cancel(boxId, taskId) {
       const row = open(boxId, taskId);
+      if (table.isHeld(row)) {
+        record(taskId, [{ event: { type: 'completion', content: cancelledEarly, outcome: 'interrupted', stop_reason: null } }]);
+        return taskOf(required(boxId, taskId));
+      }
       table.cancelAsked(row.id);
       const box = access.ifRunning(boxId);
       // A task that the guest does not have yet, or a box that is away: the pump brings it, and the cancellation with it.
@@ -228,7 +265,7 @@ export function createTasks({
     },
 
     async answer(boxId, taskId, questionId, answer) {
-      open(boxId, taskId);
+      if (table.isHeld(open(boxId, taskId))) throw new ApiError('question_not_found');
       const box = await access.awake(boxId);
       const path = `${agentPaths.tasks}/${taskId}/answers/${encodeURIComponent(questionId)}`;
       await clients.agent(box).done({ method: 'POST', path, body: { json: answer } });
