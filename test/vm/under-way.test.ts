@@ -13,9 +13,19 @@ const outcome = async (task: Task): Promise<string> => {
   for await (const event of task.events()) events.push(event);
   return completion(events).outcome;
 };
+const over = async (it: Box): Promise<boolean> => (await sh(it, 'cat /dev/shm/over 2>/dev/null || true')) === 'over';
 
 /** Claude Code was seen to wait 90 s and more for the answer of a connection that is no more; a busy emulated machine is slow, but not that slow. */
 const notHangingMs = 75_000;
+
+const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+  const began = performance.now();
+  const result = await work();
+  const took = Math.round(performance.now() - began);
+  process.stdout.write(`# ${what}: ${took} ms\n`);
+  assert.ok(took < notHangingMs, `${what} took ${took} ms`);
+  return result;
+};
 
 suite('what is under way when a machine is copied, goes back or sleeps', { timeout: 6 * patience }, () => {
   let daemon: Daemon;
@@ -30,15 +40,6 @@ suite('what is under way when a machine is copied, goes back or sleeps', { timeo
     await citb[Symbol.asyncDispose]();
     await daemon[Symbol.asyncDispose]();
   });
-
-  const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-    const began = performance.now();
-    const result = await work();
-    const took = Math.round(performance.now() - began);
-    process.stdout.write(`# ${what}: ${took} ms\n`);
-    assert.ok(took < notHangingMs, `${what} took ${took} ms`);
-    return result;
-  };
 
   test('a fork in the middle of an answer of the model: the source’s connection stays, the fork’s agent does not wait for it', async () => {
     const task = await box.run('[[scenario:wait name=fork text=released]] Wait');
@@ -67,5 +68,42 @@ suite('what is under way when a machine is copied, goes back or sleeps', { timeo
     assert.equal(next, 'done');
   });
 
-  const over = async (it: Box): Promise<boolean> => (await sh(it, 'cat /dev/shm/over 2>/dev/null || true')) === 'over';
+  test('a pause by hand ends the stream of a command in words; the command goes on, and its output is followed again', async () => {
+    const commands = box.processes.stream('for i in $(seq 1 600); do echo $i; sleep 0.2; done');
+    const { value: start } = await commands.next();
+    assert.equal(start?.type, 'start');
+    await commands.next();
+    const broken = assert.rejects(Array.fromAsync(commands), { code: 'box_paused' });
+    const terminal = await box.terminal();
+    terminal.write('echo in the terminal\n');
+    await box.pause();
+    await broken;
+    await assert.rejects(terminal.exitCode, { code: 'box_paused' });
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    assert.equal((await box.refresh()).state, 'paused', 'nobody woke it');
+    let lines = '';
+    for await (const output of box.processes.output(start.pid)) {
+      if (output.type === 'stdout') lines += output.data.toString();
+      if (lines.split('\n').length > 10) break;
+    }
+    assert.match(lines, /^\d+\n\d+\n/);
+    assert.match(
+      await sh(box, 'ps -o pid= -p ' + terminal.pid),
+      new RegExp(String(terminal.pid)),
+      'and so does the program of the terminal',
+    );
+    await box.processes.kill(start.pid, 'SIGKILL');
+  });
+
+  test('before a task that waited there is a checkpoint, too: of what the one before it left', async () => {
+    await sh(box, 'echo 0 > n.txt');
+    const tasks = [];
+    for (const n of [1, 2, 3]) tasks.push(await box.run(`[[scenario:bash command="echo ${n} > n.txt"]] Count`));
+    for (const task of tasks) assert.equal(await outcome(task), 'done');
+    const checkpoints = await box.checkpoints.list();
+    const undo = checkpoints.find(({ task_id }) => task_id === tasks[2]?.id);
+    assert.equal(undo?.kind, 'auto');
+    await box.checkpoints.restore(undo.id);
+    assert.equal(await sh(box, 'cat n.txt'), '2');
+  });
 });

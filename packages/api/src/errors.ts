@@ -89,6 +89,12 @@ export const errorTable = {
     message: 'The box does not run, so it has no memory to keep.',
     hint: 'POST /v1/boxes/{id}/resume starts it; a stopped box costs no memory already.',
   },
+  box_paused: {
+    status: 409,
+    message: 'The box was paused meanwhile.',
+    hint: 'Its programs go on when it wakes: POST /v1/boxes/{id}/resume, or any other request that needs the box.',
+  },
+  box_stopped: { status: 409, message: 'The box was stopped meanwhile.', hint: 'Its programs have ended. The next request boots it.' },
   pause_failed: {
     status: 503,
     message: 'The box could not be paused.',

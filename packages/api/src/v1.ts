@@ -200,6 +200,8 @@ export const signalRequest = z.object({ signal: z.enum(['SIGTERM', 'SIGKILL']).d
  * text frames are JSON: from the client `{"type":"resize","cols","rows"}`, from the host `{"type":"start","pid"}` and `{"type":"exit","exit_code"}`.
  * `pid` joins a terminal that is already open (its program outlives the connection).
  */
+/** Close codes of our own (RFC 6455 section 7.4.2 leaves 4000 to 4999 to applications). */
+export const terminalClose = { paused: 4001, stopped: 4002 } as const;
 export const terminalQuery = z.object({
   cols: z.coerce.number().int().min(1).max(1000).default(80),
   rows: z.coerce.number().int().min(1).max(1000).default(24),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ApiError } from '@citb/api';
 import type { Terminal } from '@citb/host/services.ts';
 import { type ServicesDouble, type StartedServer, createServicesDouble, startServer } from '@citb/testkit/services/index.ts';
 import { type IDisposable, type IPty, spawn } from '@lydell/node-pty';
@@ -18,6 +19,8 @@ const patienceMs = 60_000;
 let services: ServicesDouble;
 let server: StartedServer;
 let home: string;
+/** Set: the box sleeps as soon as a shell is open. */
+let pausing: AbortController | undefined;
 const shells = new Map<number, IPty>();
 
 before(async () => {
@@ -51,13 +54,24 @@ function openShell(pid: number, cols: number, rows: number): Terminal {
     },
     cancel: () => listening.dispose(),
   });
+  const asleep = pausing?.signal;
   return {
     pid: shell.pid,
-    output,
+    output: asleep === undefined ? output : untilAsleep(output, asleep),
     exitCode: exit.promise,
     write: async (data) => shell.write(Buffer.from(data).toString()),
     resize: async (newCols, newRows) => shell.resize(newCols, newRows),
   };
+}
+
+async function* untilAsleep(output: ReadableStream<Uint8Array>, asleep: AbortSignal): AsyncGenerator<Uint8Array> {
+  const paused = once(asleep, 'abort').then(() => Promise.reject(new ApiError('box_paused')));
+  const reader = output.getReader();
+  for (;;) {
+    const { value, done } = await Promise.race([reader.read(), paused]);
+    if (done) return;
+    yield value;
+  }
 }
 
 /** Our side: a user's bash in a terminal, in which citb runs. */
@@ -165,6 +179,30 @@ test('a host that goes away for ever puts the terminal back and says so', async 
   await screen.shows('code=4');
   screen.type('stty -a\r');
   assert.match(await screen.shows('-extproc'), / icanon .* echo /s);
+});
+
+test('a box that is paused is left asleep, with a sentence; --keep-awake comes back to it', async () => {
+  using screen = new Screen();
+  pausing = new AbortController();
+  await open(screen);
+  await screen.shows('inside> ');
+  screen.type('kept=yes\r');
+  await screen.shows('inside> ');
+  pausing.abort();
+  const said = await screen.shows('code=1');
+  assert.match(said, /The box was paused; the shell goes on when it wakes/);
+  assert.doesNotMatch(said, /connection broke/);
+  const pid = /--join (\d+)/.exec(said)?.[1] ?? '';
+  pausing = new AbortController();
+  await open(screen, `--keep-awake --join ${pid}`);
+  screen.type('echo "kept: $kept"\r');
+  await screen.shows('kept: yes');
+  const asleep = pausing;
+  pausing = undefined;
+  asleep.abort();
+  await screen.shows('[back]');
+  screen.type('exit 6\r');
+  await screen.shows('code=6');
 });
 
 test('without a terminal it says what to use instead', async () => {

@@ -1,6 +1,6 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type TerminalControl, ApiError, limits, terminalControl } from '@citb/api';
+import { type TerminalControl, ApiError, limits, terminalClose, terminalControl } from '@citb/api';
 import { WebSocket } from 'ws';
 import type { Connection } from './connection.ts';
 import { ConnectionError, isTransient, parseJson } from './errors.ts';
@@ -16,6 +16,8 @@ export interface TerminalOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long a broken connection tries to come back, ms. Default 30 s; 0: not at all. */
   readonly reconnectMs?: number | undefined;
+  /** Comes back also when somebody paused the box, which wakes it. Default: the terminal ends then. */
+  readonly keepAwake?: boolean | undefined;
   /** Told when the connection broke and when it is back. */
   readonly onConnection?: ((state: 'broken' | 'back') => void) | undefined;
 }
@@ -24,7 +26,7 @@ const longestPauseMs = 2_000;
 
 /**
  * A terminal in a box: bytes both ways, size, exit code. When the connection breaks it joins the same program again; what was
- * printed or typed meanwhile is lost.
+ * printed or typed meanwhile is lost. A box that somebody paused is left asleep: the terminal ends with `box_paused`.
  */
 export class Terminal implements AsyncDisposable {
   readonly #connection: Connection;
@@ -106,7 +108,9 @@ export class Terminal implements AsyncDisposable {
     socket.once('close', (code, reason) => gone.reject(closed(code, reason.toString('utf8'))));
     await Promise.race([started.promise, gone.promise]);
     gone.promise.catch(async (cause: Error) => {
-      if (!this.#left.signal.aborted) await this.#rejoin(cause);
+      if (this.#left.signal.aborted) return;
+      if (cause instanceof ApiError && !(cause.code === 'box_paused' && this.#options.keepAwake === true)) this.#fail(cause);
+      else await this.#rejoin(cause);
     });
   }
 
@@ -155,6 +159,8 @@ export class Terminal implements AsyncDisposable {
   }
 }
 
-function closed(code: number, reason: string): ConnectionError {
+function closed(code: number, reason: string): ApiError | ConnectionError {
+  if (code === terminalClose.paused) return new ApiError('box_paused');
+  if (code === terminalClose.stopped) return new ApiError('box_stopped');
   return new ConnectionError('unreachable', `The connection to the terminal broke (${reason === '' ? `code ${code}` : reason}).`);
 }

@@ -1,7 +1,14 @@
+import { z } from 'zod';
 import { processListing } from '../guest.ts';
-import { backgroundProcess, execEvent, execRequest, signalRequest, stdinRequest, terminalQuery } from '../v1.ts';
+import { backgroundProcess, execEvent, execRequest, signalRequest, stdinRequest, streamError, terminalQuery } from '../v1.ts';
 import { boxParams, processParams } from './params.ts';
 import { json, mediaTypes, route, stream } from './route.ts';
+
+/** What a stream of output consists of. */
+const outputLine = z.union([execEvent, streamError]);
+const endedEarly =
+  'A last line of type stream_error says that the stream ended and the command did not, for example because somebody paused the box ' +
+  '(box_paused): it goes on when the box wakes, and GET …/processes/{pid}/output follows it again.';
 
 export const exec = route({
   method: 'post',
@@ -11,11 +18,12 @@ export const exec = route({
   summary: 'Run a command',
   description:
     'Streams start, stdout and stderr as they come, and exit. A client that leaves kills the command, unless background is true: then the ' +
-    'answer is its pid at once, and its output is kept in the box.',
+    'answer is its pid at once, and its output is kept in the box.\n\n' +
+    endedEarly,
   params: boxParams,
   json: execRequest,
   answers: {
-    200: stream(execEvent, 'The output, as it comes.'),
+    200: stream(outputLine, 'The output, as it comes.'),
     201: {
       description: 'It runs in the background.',
       content: { [mediaTypes.json]: backgroundProcess },
@@ -44,9 +52,9 @@ export const processOutput = route({
   operationId: 'processOutput',
   tag: 'processes',
   summary: 'Output of a background command',
-  description: 'What was kept (the last 1 MiB), then what comes, until it exits. A client that leaves does not stop it.',
+  description: `What was kept (the last 1 MiB), then what comes, until it exits. A client that leaves does not stop it.\n\n${endedEarly}`,
   params: processParams,
-  answers: { 200: stream(execEvent, 'The output.') },
+  answers: { 200: stream(outputLine, 'The output.') },
   errors: ['box_not_found', 'process_not_found', 'box_failed', 'box_unreachable'],
 });
 
@@ -86,7 +94,7 @@ export const terminal = route({
     'program outlives the connection.\n\n' +
     'The key comes in X-API-Key, or, where a client cannot set headers, as the subprotocol key.<base64url of the key> beside citb.\n\n' +
     'Close codes: 1000 the program ended, 1001 the host stops, 1007 a text frame that is no control message, 1009 a frame over 1 MiB, ' +
-    '1011 the box failed, 1013 the client did not read.',
+    '1011 the box failed, 1013 the client did not read, 4001 the box was paused (joining again wakes it), 4002 the box was stopped.',
   params: boxParams,
   query: terminalQuery,
   answers: { 101: { description: 'The terminal is open.' } },

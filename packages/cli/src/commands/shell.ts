@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Terminal } from '@citb/sdk';
+import { ApiError, type Terminal } from '@citb/sdk';
 import type { Cli } from '../cli.ts';
 import { EscapeSequence } from '../escape.ts';
 import { CommandError, UsageError, exitCodes } from '../exit.ts';
@@ -11,6 +11,7 @@ interface ShellFlags {
   user?: string;
   join?: number;
   reconnect?: number;
+  keepAwake?: true;
 }
 
 /** `citb shell`: a terminal in a box. */
@@ -20,12 +21,14 @@ export function addShell(program: Command, cli: Cli): void {
     .summary('open a terminal in a box')
     .description(
       'Opens a terminal in a box. A broken connection is taken up again with the same shell.\n' +
+        'A box that is paused meanwhile is left asleep: the shell goes on when it wakes, and --join comes back to it.\n' +
         'At the start of a line: ~. leaves (the shell goes on, --join comes back to it), ~~ types one ~.',
     )
     .argument('<box>', boxArgument)
     .option('--user <name>', 'whose shell (default: user; root is allowed)')
     .option('--join <pid>', 'come back to a shell that was left', integer)
     .option('--reconnect <seconds>', 'how long a broken connection tries to come back (default: 30)', positive)
+    .option('--keep-awake', 'wake the box again when somebody pauses it')
     .addHelpText('after', '\nExamples:\n  citb shell ada\n  citb shell --user root ada\n  citb shell ada --join 412')
     .action(async (name: string, flags: ShellFlags) => {
       if (!cli.stdin.isTTY || !cli.stdout.isTTY) {
@@ -39,6 +42,7 @@ export function addShell(program: Command, cli: Cli): void {
         user: flags.user,
         pid: flags.join,
         reconnectMs: flags.reconnect === undefined ? undefined : flags.reconnect * 1000,
+        keepAwake: flags.keepAwake,
         onConnection: (state) =>
           void cli.stderr.write(`\r\n[${state === 'broken' ? 'the connection broke; trying to come back' : 'back'}]\r\n`),
       });
@@ -72,7 +76,7 @@ async function attach(cli: Cli, terminal: Terminal, boxId: string): Promise<numb
   stdout.on('resize', resize);
   stack.defer(() => stdout.off('resize', resize));
 
-  const ended = print(cli, terminal);
+  const ended = print(cli, terminal, boxId);
   const end = await Promise.race([left.promise, ended]);
   if (end === 'left') {
     cli.note(`\r\n[left; the shell goes on: citb shell ${boxId} --join ${terminal.pid}]\r`);
@@ -81,11 +85,16 @@ async function attach(cli: Cli, terminal: Terminal, boxId: string): Promise<numb
   return end;
 }
 
-async function print(cli: Cli, terminal: Terminal): Promise<number> {
+async function print(cli: Cli, terminal: Terminal, boxId: string): Promise<number> {
   try {
     for await (const data of terminal.output) await write(cli.stdout, data as Buffer);
     return (await terminal.exitCode) ?? 128 + 9;
   } catch (error) {
+    if (error instanceof ApiError && error.code === 'box_paused')
+      throw new CommandError(
+        'The box was paused; the shell goes on when it wakes.',
+        `Come back to it, which wakes the box: citb shell ${boxId} --join ${terminal.pid}`,
+      );
     throw new CommandError(
       (error as Error).message,
       'Open a new one: the shell may still run, `citb ps` shows it.',

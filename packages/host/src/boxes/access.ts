@@ -13,6 +13,9 @@ export interface LiveBox {
   readonly accessToken: string;
 }
 
+/** What a box may sleep as. */
+export type Asleep = 'paused' | 'stopped';
+
 /** How tasks, files and processes come to boxes; implemented by `boxes/`. */
 export interface BoxAccess {
   /**
@@ -29,6 +32,8 @@ export interface BoxAccess {
   wanted(boxId: string, signal: AbortSignal): Promise<void>;
   /** Does not start anything. */
   ifRunning(boxId: string): LiveBox | undefined;
+  /** How this incarnation was put to sleep, if it was: why a connection into the box broke. */
+  wentToSleep(box: LiveBox): Asleep | undefined;
   /** Called for each new incarnation (created, restarted, adopted). Returns how to stop. */
   onStarted(listener: (box: LiveBox) => void): () => void;
   /** Called when the machine of a box is gone without being asked to. */

@@ -104,6 +104,7 @@ export function createBoxes({ cpuTime, ...options }: BoxesOptions): BoxesModule 
     ifRunning: (id) => live.get(id),
     use: (id) => activity.enter(id),
     wanted,
+    wentToSleep: (box) => live.wentToSleep(box),
     onStarted: (listener) => live.onStarted(listener),
     onLost: (listener) => live.onLost(listener),
     onKilled: (listener) => live.onKilled(listener),

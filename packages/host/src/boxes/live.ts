@@ -1,10 +1,12 @@
 import type { Logger } from '@citb/daemon';
-import type { LiveBox } from './access.ts';
+import type { Vm } from '../vmm/vmm.ts';
+import type { Asleep, LiveBox } from './access.ts';
 
 /** Boxes whose machines run, and who wants to know of them. In memory only: after a restart of the daemon adoption fills it again. */
 export class LiveBoxes {
   readonly #log: Logger;
   readonly #boxes = new Map<string, LiveBox>();
+  readonly #asleep = new WeakMap<Vm, Asleep>();
   readonly #started = new Set<(box: LiveBox) => void>();
   readonly #lost = new Set<(box: LiveBox) => void>();
   readonly #killed = new Set<(boxId: string) => Promise<void> | void>();
@@ -31,6 +33,16 @@ export class LiveBoxes {
   take(box: LiveBox): boolean {
     if (this.#boxes.get(box.id)?.runId !== box.runId) return false;
     return this.#boxes.delete(box.id);
+  }
+
+  /** The machine of this incarnation is about to end because the box goes to sleep: who loses a connection by it can be told. */
+  fallsAsleep({ vm }: LiveBox, how: Asleep): void {
+    this.#asleep.set(vm, how);
+  }
+
+  /** How this incarnation went to sleep; undefined: it has not, or ended by itself. */
+  wentToSleep({ vm }: LiveBox): Asleep | undefined {
+    return this.#asleep.get(vm);
   }
 
   lost(box: LiveBox): void {

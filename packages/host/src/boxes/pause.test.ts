@@ -16,6 +16,8 @@ suite('pausing and waking', () => {
     const daemon = bed.daemon();
     const { box } = await daemon.boxes.create(ada);
     const { memory } = bed.machine(box.run_id ?? '');
+    const live = await daemon.access.awake(box.id);
+    assert.equal(daemon.access.wentToSleep(live), undefined);
     const paused = await daemon.boxes.pause(box.id);
     assert.deepEqual(
       { state: paused.state, pid: paused.pid, run: paused.run_id, address: paused.vm_ip },
@@ -25,6 +27,7 @@ suite('pausing and waking', () => {
     assert.equal(daemon.committedMib(), 0);
     assert.equal(daemon.sockets.size, 0);
     assert.deepEqual(await daemon.boxes.pause(box.id), paused, 'again changes nothing');
+    assert.equal(daemon.access.wentToSleep(live), 'paused');
     const resumed = await daemon.boxes.resume(box.id);
     assert.equal(resumed.state, 'running');
     assert.equal(resumed.vm_ip, box.vm_ip);

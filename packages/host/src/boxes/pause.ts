@@ -53,6 +53,7 @@ export async function pauseBox(parts: BoxParts, id: string, { why, still }: Paus
     await takeBack(parts, box, error as Error);
     return;
   }
+  live.fallsAsleep(box, 'paused');
   await box.vm.kill();
   await fallAsleep(parts, id, 'paused', why);
 }

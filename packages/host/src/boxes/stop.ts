@@ -17,6 +17,7 @@ export async function stopBox(parts: BoxParts, id: string, why: SleepReason, sig
   rows.intend(id, 'stop');
   rows.setAsleep(id, true);
   live.take(box);
+  live.fallsAsleep(box, 'stopped');
   await box.vm.stop(stopGraceMs);
   await fallAsleep(parts, id, 'stopped', why);
 }

@@ -3,6 +3,7 @@ import { ApiError, fileChange, fileEntry, fileListing, limits, type FileChange }
 import { z } from 'zod';
 import type { BoxAccess } from '../boxes/access.ts';
 import { inBox } from '../boxes/in-box.ts';
+import { whyGone } from '../boxes/why-gone.ts';
 import type { GuestClients } from '../guest/clients.ts';
 import { parseJson, unreachable } from '../guest/errors.ts';
 import { lineBatches } from '../guest/lines.ts';
@@ -132,14 +133,17 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
     async *watch(boxId, path, signal) {
       using _busy = access.use(boxId);
       const call: GuestCall = { method: 'GET', path: '/workspace/watch', query: { path, recursive: true }, signal };
-      const { body } = await envd(boxId, (guest) => guest.open(call));
+      const { box, body } = await inBox(access, boxId, async (awake) => ({
+        box: awake,
+        body: (await clients.envd(awake).open(call)).body,
+      }));
       try {
         for await (const { lines } of lineBatches(body, changeBytes)) yield* lines.map(changeOf).filter((change) => change !== undefined);
       } catch (error) {
-        if (!signal.aborted) throw unreachable(error);
+        if (!signal.aborted) throw whyGone(access, box, unreachable(error));
         return;
       }
-      if (!signal.aborted) throw unreachable(undefined, 'The box ended the watch.');
+      if (!signal.aborted) throw whyGone(access, box, unreachable(undefined, 'The box ended the watch.'));
     },
   };
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { ApiError, guestPorts } from '@citb/api';
-import type { BoxAccess, LiveBox } from '../boxes/access.ts';
+import type { Asleep, BoxAccess, LiveBox } from '../boxes/access.ts';
 import type { Vm, VmExit } from '../vmm/vmm.ts';
 
 /** Where a test's servers listen on loopback, for each port of the guest. */
@@ -21,6 +21,7 @@ export class BoxDoubles implements BoxAccess {
   };
   readonly #live = new Map<string, { box: LiveBox; end: () => void }>();
   readonly #known = new Set<string>();
+  readonly #asleep = new WeakMap<LiveBox, Asleep>();
   readonly #started = new Set<(box: LiveBox) => void>();
   readonly #lost = new Set<(box: LiveBox) => void>();
   readonly #killed = new Set<(boxId: string) => Promise<void> | void>();
@@ -35,9 +36,10 @@ export class BoxDoubles implements BoxAccess {
     return box;
   }
 
-  /** The machine of a box is gone, all its connections with it. */
-  lose(id: string): void {
+  /** The machine of a box is gone, all its connections with it. @param asleep somebody put the box to sleep */
+  lose(id: string, asleep?: Asleep): void {
     const live = this.#live.get(id);
+    if (live !== undefined && asleep !== undefined) this.#asleep.set(live.box, asleep);
     this.#live.delete(id);
     live?.end();
     if (live !== undefined) for (const listener of this.#lost) listener(live.box);
@@ -66,6 +68,10 @@ export class BoxDoubles implements BoxAccess {
     signal.addEventListener('abort', () => resolve(), { once: true });
     void this.asleep.then(resolve);
     await promise;
+  }
+
+  wentToSleep(box: LiveBox): Asleep | undefined {
+    return this.#asleep.get(box);
   }
 
   ifRunning(boxId: string): LiveBox | undefined {

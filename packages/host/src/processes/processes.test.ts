@@ -17,7 +17,7 @@ async function bench() {
   const clients = createGuestClients();
   stack.defer(() => clients.close());
   boxes.start('box', { envd: await envd.listen() }, 't'.repeat(32));
-  return { envd, processes: createProcesses({ access: boxes, clients }), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { envd, boxes, processes: createProcesses({ access: boxes, clients }), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 function command(given: Partial<NewProcess> & Pick<NewProcess, 'command'>): NewProcess {
@@ -121,6 +121,27 @@ test('a terminal takes keys, gives bytes and its exit; a late key is no failure'
   assert.match(Buffer.concat(chunks).toString(), /from the terminal/);
   assert.equal(await terminal.exitCode, 7);
   await terminal.write(Buffer.from('late'));
+});
+
+test('a box that is put to sleep ends streams in words: the command goes on with it', async () => {
+  for (const [asleep, expected] of [
+    ['paused', 'box_paused'],
+    ['stopped', 'box_stopped'],
+    [undefined, 'box_unreachable'],
+  ] as const) {
+    await using it = await bench();
+    const terminal = await it.processes.terminal('box', { cols: 80, rows: 24 }, never);
+    const command_ = it.processes.exec('box', command({ command: ['sleep', '1000'] }), never)[Symbol.asyncIterator]();
+    const start = (await command_.next()).value as ExecEvent & { pid: number };
+    const output = it.processes.output('box', start.pid, never)[Symbol.asyncIterator]();
+    await output.next();
+    const printed = terminal.output[Symbol.asyncIterator]().next();
+    const all = [command_.next(), output.next(), printed].map((each) => assert.rejects(each, code(expected)));
+    it.boxes.lose('box', asleep);
+    await Promise.all(all);
+    await assert.rejects(terminal.write(Buffer.from('x')), code(expected));
+    assert.equal(it.envd.children.get(start.pid)?.signalCode, null);
+  }
 });
 
 test('a guest that ends the stream without an exit is a box that does not answer, and the process is not left behind', async () => {

@@ -2,6 +2,7 @@ import { ApiError, guestUser, processListing } from '@citb/api';
 import { Signal } from '@citb/api/gen/process_pb.js';
 import type { BoxAccess } from '../boxes/access.ts';
 import { inBox } from '../boxes/in-box.ts';
+import { tellingWhy, whyGone } from '../boxes/why-gone.ts';
 import type { GuestClients } from '../guest/clients.ts';
 import { processError, type ProcessClient } from '../guest/connect.ts';
 import { unreachable } from '../guest/errors.ts';
@@ -46,7 +47,8 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
 
     async *exec(boxId, command, signal) {
       using _busy = access.use(boxId);
-      yield* exec(await service(boxId, command.user), command, signal);
+      const box = await access.awake(boxId);
+      yield* tellingWhy(access, box, exec(clients.processes(box, command.user ?? guestUser.name), command, signal));
     },
 
     async spawn(boxId, command) {
@@ -64,7 +66,8 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
 
     async *output(boxId, pid, signal) {
       using _busy = access.use(boxId);
-      const client = await service(boxId, undefined);
+      const box = await access.awake(boxId);
+      const client = clients.processes(box);
       const connection = new AbortController();
       try {
         const any = AbortSignal.any([connection.signal, signal]);
@@ -73,7 +76,7 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
         const ended = yield* outputOf(stream, () => false);
         if (!ended) throw unreachable(undefined, 'The box ended the output without an exit.');
       } catch (error) {
-        if (!signal.aborted) throw processError(error, 'process');
+        if (!signal.aborted) throw whyGone(access, box, processError(error, 'process'));
       } finally {
         connection.abort();
       }
@@ -93,8 +96,18 @@ export function createProcesses({ access, clients }: { access: BoxAccess; client
       // Without its client the program in it may still work: then it shows by what it uses.
       signal.addEventListener('abort', () => busy[Symbol.dispose](), { once: true });
       try {
-        const client = await service(boxId, user);
-        return await openTerminal(client, { cols, rows, ...(pid === undefined ? {} : { pid }) }, signal);
+        const box = await access.awake(boxId);
+        const client = clients.processes(box, user ?? guestUser.name);
+        const terminal = await openTerminal(client, { cols, rows, ...(pid === undefined ? {} : { pid }) }, signal);
+        const told = async (work: Promise<void>): Promise<void> => {
+          await work.catch((error: unknown) => Promise.reject(whyGone(access, box, error) as Error));
+        };
+        return {
+          ...terminal,
+          output: tellingWhy(access, box, terminal.output),
+          write: (data) => told(terminal.write(data)),
+          resize: (newCols, newRows) => told(terminal.resize(newCols, newRows)),
+        };
       } catch (error) {
         busy[Symbol.dispose]();
         throw error;

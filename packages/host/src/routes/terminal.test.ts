@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
-import { type ErrorCode, errorTable, limits } from '@citb/api';
+import { ApiError, type ErrorCode, errorTable, limits, terminalClose } from '@citb/api';
 import { refused, testClient } from '@citb/testkit/services/index.ts';
 import { WebSocket } from 'ws';
 
@@ -129,6 +129,26 @@ test('nothing piles up for a client that does not read', async (t) => {
   assert.ok(taken < 64 * 1024 * 1024, `${taken} bytes were taken`);
   socket.resume();
   assert.equal(((await once(socket, 'close')) as [number])[0], 1013);
+});
+
+test('a terminal whose box is put to sleep is closed with a code and a reason of its own', async (t) => {
+  const { open, services } = await withBox(t);
+  const real = services.processes.terminal.bind(services.processes);
+  for (const [asleep, reason] of [
+    ['paused', /programs go on when it wakes/],
+    ['stopped', /programs have ended/],
+  ] as const) {
+    services.processes.terminal = async (...args) => ({
+      ...(await real(...args)),
+      output: (async function* () {
+        yield Buffer.from('$ ');
+        throw new ApiError(`box_${asleep}`);
+      })(),
+    });
+    const [code, said] = (await once(open(), 'close')) as [number, Buffer];
+    assert.equal(code, terminalClose[asleep]);
+    assert.match(said.toString(), reason);
+  }
 });
 
 test('a stopping server closes terminals', async (t) => {

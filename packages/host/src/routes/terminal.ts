@@ -1,4 +1,4 @@
-import { type TerminalControl, limits, terminalControl } from '@citb/api';
+import { ApiError, type TerminalControl, limits, terminalClose, terminalControl } from '@citb/api';
 import type { Logger } from '@citb/daemon';
 import type { RawData, WebSocket } from 'ws';
 import type { Terminal } from '../services.ts';
@@ -51,10 +51,17 @@ async function pump(
     sendControl(client, { type: 'exit', exit_code: await terminal.exitCode });
     return { code: closeCodes.ended, reason: 'the program ended' };
   } catch (error) {
-    return signal.aborted
-      ? { code: closeCodes.ended, reason: 'the client left' }
-      : { code: closeCodes.failed, reason: 'the box does not answer', error };
+    if (signal.aborted) return { code: closeCodes.ended, reason: 'the client left' };
+    return asleep(error) ?? { code: closeCodes.failed, reason: 'the box does not answer', error };
   }
+}
+
+/** How a terminal is closed whose box was put to sleep: a client that joined again would wake it. */
+function asleep(error: unknown): { code: number; reason: string } | undefined {
+  const code = error instanceof ApiError ? error.code : undefined;
+  if (code === 'box_paused') return { code: terminalClose.paused, reason: 'the box was paused; its programs go on when it wakes' };
+  if (code === 'box_stopped') return { code: terminalClose.stopped, reason: 'the box was stopped; its programs have ended' };
+  return undefined;
 }
 
 /** Frames of the client, in order, one after the other. */
@@ -76,7 +83,10 @@ function inputOf(terminal: Terminal, client: WebSocket, close: (code: number, re
         if (client.isPaused && waiting <= limits.frameBytes) client.resume();
         return undefined;
       });
-    last.catch(() => close(closeCodes.failed, 'the terminal takes no input'));
+    last.catch((error: unknown) => {
+      const { code, reason } = asleep(error) ?? { code: closeCodes.failed, reason: 'the terminal takes no input' };
+      close(code, reason);
+    });
   };
 }
 
