@@ -18,8 +18,7 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
   const privateMemory = join(daemon.dataDir, 'private-memory.so');
   const rows: Row[] = [];
   for (const runtime of runtimes) {
-    run.tell(`The template of ${runtime}`);
-    await daemon.templateOf(runtime);
+    await run.templateOf(runtime);
     const template = templateIn(daemon.dataDir, runtime);
     run.tell(`${run.samples} creates of ${runtime}, and as many times QEMU alone, by turns`);
     const shares: (Shares & { ms: number })[] = [];
@@ -28,8 +27,7 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
     for (let round = 0; round <= run.samples; round++) {
       let id = '';
       const ours = await waits.of(async () => void (id = (await daemon.create({ runtime })).id));
-      const [how] = await daemon.starts(id);
-      if (how !== 'template') throw new Error(`a box of ${runtime} came up by ${how}`);
+      await daemon.mustBeClone(id);
       await daemon.kill(id);
       const alone = await timed(() => restoreRaw(template, host.accelerator as Accelerator, privateMemory));
       if (round === 0) continue;

@@ -70,6 +70,14 @@ export class BenchDaemon implements AsyncDisposable {
     return found;
   }
 
+  /** @throws Error with what the host says of it, when a new box is not a clone of a template */
+  async mustBeClone(id: string): Promise<void> {
+    const [how] = await this.starts(id);
+    if (how === 'template') return;
+    const logs = await this.#daemon.call('GET', `/v1/boxes/${id}/logs?tail=20`, undefined, { Accept: 'text/plain' });
+    throw new Error(`a box came up by ${how}:\n${await logs.text()}\n${this.#daemon.log.slice(-4000)}`);
+  }
+
   /** Resolves when boxes of a runtime are cloned, which the first one asks for. */
   async templateOf(runtime: string): Promise<HostStatus['templates'][number]> {
     const find = async (): Promise<HostStatus['templates'][number] | undefined> => {

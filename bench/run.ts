@@ -61,10 +61,16 @@ export class Run implements AsyncDisposable {
     const daemon = this.#stack.use(
       await BenchDaemon.start({ CITB_TEMPLATES: '1', CITB_MEMORY_OVERSUBSCRIPTION: '2', ...waits.environment }, this.signal),
     );
-    // One begins by itself, and would take half the cores from what is measured meanwhile.
-    this.tell('The template of claude-agent');
+    // It begins by itself, and would take half the cores from what is measured meanwhile.
     await daemon.templateOf('claude-agent');
     return { daemon, waits };
+  }
+
+  /** Resolves when boxes of a runtime are clones there. */
+  async templateOf(runtime: string): Promise<void> {
+    const { daemon } = await this.cloning();
+    this.tell(`The template of ${runtime}`);
+    await daemon.templateOf(runtime);
   }
 
   cold(): Promise<ReadonlyMap<string, Cold>> {

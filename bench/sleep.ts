@@ -20,8 +20,7 @@ interface Times {
 /** Pause, wake and fork of a small box, each by turns with the clone of a template that it is compared with. */
 export async function sleepAndFork(run: Run): Promise<Row[]> {
   const { daemon } = await run.cloning();
-  run.tell(`The template of ${runtime}`);
-  await daemon.templateOf(runtime);
+  await run.templateOf(runtime);
   const box = await daemon.create({ runtime, memory_mib: memoryMib });
   run.tell(`${run.samples} times clone, fork, pause and wake of a box with ${memoryMib} MiB`);
   const rounds: Times[] = [];

@@ -19,7 +19,6 @@ function watch(file: string): void {
     if (written.length > 0) appendFileSync(file, written.join(''));
     written = [];
   }, writeMs).unref();
-  const now = (): bigint => process.hrtime.bigint();
   const note = (who: 'qemu' | 'guest', from: bigint): void => void written.push(`${who} ${from} ${now()}\n`);
 
   // QEMU starts: until its control socket greets, which it does when the machine is built.
@@ -60,4 +59,8 @@ function watch(file: string): void {
   };
   subscribe('undici:request:trailers', answered);
   subscribe('undici:request:error', answered);
+}
+
+function now(): bigint {
+  return process.hrtime.bigint();
 }
