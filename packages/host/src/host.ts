@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { MaintenanceReport } from '@citb/api';
 import type { Logger } from '@citb/daemon';
-import { createImages } from '@citb/images';
 import { Admission, defaultMaxBoxes, defaultReserve, memoryLimit, type Overhead, smallOverhead } from './boxes/admission.ts';
 import { AddressBook } from './boxes/address-book.ts';
 import { BootSlots } from './boxes/boot-slots.ts';
@@ -21,7 +20,6 @@ import type { CheckpointParts } from './checkpoints/parts.ts';
 import { CheckpointRows } from './checkpoints/rows.ts';
 import { ConfigError, type HostConfig } from './config.ts';
 import type { DataFolder } from './data-folder.ts';
-import { createDisks } from './disks/disks.ts';
 import { createFiles } from './files/files.ts';
 import { createGuestClients } from './guest/clients.ts';
 import { standingGuest } from './guest/standing.ts';
@@ -37,6 +35,7 @@ import { createAddresses } from './network/addresses.ts';
 import { noTemplates, Templates } from './templates/templates.ts';
 import { rehearsal } from './templates/rehearse.ts';
 import { openStore } from './open-store.ts';
+import { thisMachine } from './outside.ts';
 import { createProcesses } from './processes/processes.ts';
 import { createServer } from './server.ts';
 import { makeRoom } from './space/room.ts';
@@ -45,7 +44,6 @@ import { withRoom } from './space/with-room.ts';
 import { createTasks } from './tasks/tasks.ts';
 import { createTransfer } from './transfer/transfer.ts';
 import { uidOfAddress } from './vmm/qemu/isolation.ts';
-import { createQemu } from './vmm/qemu/qemu.ts';
 import { translationCacheMib } from './vmm/qemu/translation-cache.ts';
 import type { VmmReport } from './vmm/vmm.ts';
 
@@ -68,19 +66,26 @@ const emulatedBoots = 2;
 /**
  * Puts all parts together, finds the boxes of an earlier daemon again, and listens.
  * @param tell lines for the person who started it
+ * @param outside what it stands on
  * @throws StoreUnusable, ImageError, and what listening throws
  */
-export async function startHost(config: HostConfig, folder: DataFolder, log: Logger, tell: (line: string) => void): Promise<Host> {
+export async function startHost(
+  config: HostConfig,
+  folder: DataFolder,
+  log: Logger,
+  tell: (line: string) => void,
+  outside = thisMachine,
+): Promise<Host> {
   const now = Date.now;
   const dataDir = folder.path;
   const store = openStore(dataDir);
   const seal = new Seal(readOrMakeKeyFile(join(dataDir, 'seal-key'), 32));
   const apiKey = loadApiKey(config.apiKey, dataDir);
-  const images = createImages({ dataDir, repoRoot: fileURLToPath(new URL('../../../', import.meta.url)), log: tell });
+  const images = outside.images({ dataDir, repoRoot: fileURLToPath(new URL('../../../', import.meta.url)), log: tell });
 
   const rows = new BoxRows(store, seal, now);
   const bootFiles = await findBootImage(images, rows);
-  const vmm = createQemu({ dataDir, bootImageForProbe: bootFiles, privateMemory: bootFiles.privateMemory, log });
+  const vmm = outside.vmm({ dataDir, bootImageForProbe: bootFiles, privateMemory: bootFiles.privateMemory, log });
   const report = await vmm.probe();
   const overhead: Overhead = (memoryMib) =>
     smallOverhead(memoryMib) + translationCacheMib(memoryMib, report.accelerator === 'kvm' ? 'kvm' : 'tcg');
@@ -98,7 +103,7 @@ export async function startHost(config: HostConfig, folder: DataFolder, log: Log
   const clients = createGuestClients();
   const logs = new BoxLogs(store, now);
   const idempotency = new Idempotency(store, seal, now);
-  const disks = createDisks();
+  const disks = outside.disks();
   const addresses = new AddressBook(createAddresses());
   const settings = {
     dataDir,

@@ -1,0 +1,58 @@
+import { flushCompileCache } from 'node:module';
+import { truncate, writeFile } from 'node:fs/promises';
+import { createLog } from '@citb/daemon';
+import { readConfig } from '@citb/host/config.ts';
+import { takeDataFolder } from '@citb/host/data-folder.ts';
+import { createDisks } from '@citb/host/disks/disks.ts';
+import { startHost } from '@citb/host/host.ts';
+import { createDouble } from '@citb/host/vmm/double/double.ts';
+import type { BootImage } from '@citb/images';
+import { type DieAt, nameSteps } from './death.ts';
+
+/**
+ * The host daemon on machines of the double: all of it is real but the machines, their images and how a new disk is formatted.
+ * Its parent may tell it to kill itself with -9 before a step ({@link DieAt}); it says the step's name first.
+ */
+let left = Number(process.env['CHAOS_DIE_AT'] ?? Infinity);
+process.on('message', ({ dieAt }: DieAt) => (left = dieAt ?? Infinity));
+nameSteps((name) => {
+  left -= 1;
+  if (left > 0) return;
+  process.stdout.write(`dies before: ${name}\n`);
+  process.kill(process.pid, 'SIGKILL');
+});
+
+/** Room for all that a round can write. */
+const diskBytes = 32 * 1024 * 1024;
+
+function image(runtime: string): BootImage {
+  const nothing = '/dev/null';
+  const agent = runtime === 'claude-agent';
+  const manifest = { runtime, description: '', agent, memoryMib: agent ? 1024 : 256, cpus: 1 };
+  const files = { kernel: nothing, initrd: nothing, root: nothing, tools: nothing, privateMemory: nothing };
+  return { runtime, key: `double-${runtime}`, cmdline: '', ...files, manifest };
+}
+
+const config = readConfig(process.env);
+const log = createLog('host', config.logLevel);
+const host = await startHost(config, takeDataFolder(config.dataDir), log, () => undefined, {
+  images: () => ({
+    runtimes: async () => ['bash', 'claude-agent'],
+    get: async (runtime) => image(runtime),
+    peek: async (runtime) => image(runtime),
+    prune: async () => [],
+  }),
+  vmm: () => createDouble({ program: new URL('guest.ts', import.meta.url).href }),
+  disks: () => ({
+    ...createDisks(),
+    create: async (path) => {
+      await writeFile(path, '', { flag: 'a', mode: 0o600 });
+      await truncate(path, diskBytes);
+    },
+  }),
+});
+// It will hardly come to an orderly end, at which this would be written.
+flushCompileCache();
+process.on('SIGTERM', () => void host.stop().then(() => process.exit(0)));
+// The parent is gone: nobody could end this daemon any more.
+process.on('disconnect', () => process.exit(1));

@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readDatabase } from './check/database.ts';
+import type { Client } from './client.ts';
+import { commands } from './commands.ts';
+import type { Daemon } from './daemon.ts';
+import { exec } from './exec.ts';
+import type { Lane } from './lane.ts';
+import type { Fault } from './plan.ts';
+
+/** Kills what the fault says, when its time has come. @returns whether there was something to kill */
+export async function strike(fault: Fault, daemon: Daemon, client: Client, lanes: readonly Lane[]): Promise<boolean> {
+  const lane = lanes[fault.lane];
+  if (lane === undefined) return false;
+  await sleep(fault.afterMs);
+  switch (fault.victim) {
+    case 'daemon':
+    case 'daemon at a step':
+    case 'daemon twice':
+      for (const each of lanes) each.disturbed = true;
+      if (fault.victim === 'daemon twice') daemon.nextDiesAt(fault.steps);
+      if (fault.victim === 'daemon at a step') daemon.dieAt(fault.steps);
+      else daemon.kill();
+      return true;
+    case 'vmm':
+      lane.disturbed = true;
+      for (const box of lane.boxes.values()) box.states = new Set([...box.states, ...(box.states.has('running') ? ['stopped'] : [])]);
+      return killMachine(daemon.dataDir, lane);
+    case 'envd':
+    case 'agent': {
+      const box = lane.boxes.get('first');
+      if (box === undefined || (fault.victim === 'agent' && !box.agent)) return false;
+      lane.disturbed = true;
+      const outcome = await exec(client, box.id, fault.victim === 'envd' ? commands.killEnvd : commands.killAgent);
+      return outcome === undefined || outcome.code === 'ok' || outcome.code.startsWith('exit');
+    }
+  }
+}
+
+/** All machines of the lane, as the database has them; a pid that is just being used again is no other's: the host's folder is private to the suite. */
+function killMachine(dataDir: string, lane: Lane): boolean {
+  const ids = new Set([...lane.boxes.values()].map((box) => box.id));
+  const pids = readDatabase(dataDir, (database) =>
+    database.boxes().flatMap((row) => (ids.has(row.id) && row.pid !== null ? [row.pid] : [])),
+  );
+  let killed = false;
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+      killed = true;
+    } catch {
+      // It has ended by itself.
+    }
+  }
+  return killed;
+}

@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KnownBox } from './box.ts';
+import { checkContents } from './check/contents.ts';
+import { leaksOf, type SeenRuns } from './check/leaks.ts';
+import { type Client, jsonOf } from './client.ts';
+import type { Daemon } from './daemon.ts';
+import { strike } from './faults.ts';
+import { Lane } from './lane.ts';
+import type { Phase } from './plan.ts';
+import { Violation } from './violation.ts';
+
+/** How long anything may take to come right, ms: generous, since it only ends what never does. */
+const deadlineMs = 240_000;
+/** What is on its way when all is compared must be gone within this, ms: sooner than maintenance, every 60 s, would hide it. */
+const leakMs = 20_000;
+
+/** What a round did. */
+export interface RoundReport {
+  operations: number;
+  checks: number;
+  readonly kills: Record<string, number>;
+}
+
+/** One round: from an empty host through all phases to an empty host. @throws Violation */
+export class Round {
+  readonly report: RoundReport = { operations: 0, checks: 0, kills: {} };
+  readonly lanes: Lane[];
+  readonly #daemon: Daemon;
+  readonly #client: Client;
+  readonly #runs: SeenRuns;
+
+  constructor(daemon: Daemon, client: Client, seed: string, lanes: number, runs: SeenRuns) {
+    this.#daemon = daemon;
+    this.#client = client;
+    this.#runs = runs;
+    this.lanes = Array.from({ length: lanes }, (_, lane) => new Lane(client, daemon.dataDir, `${seed}-${lane}`));
+  }
+
+  async run(phases: readonly Phase[]): Promise<void> {
+    for (const [number, phase] of phases.entries()) {
+      await this.#work(phase);
+      await this.#compare(`phase ${number}`);
+    }
+    for (const lane of this.lanes) for (const which of lane.boxes.keys()) await lane.kill(which);
+    await this.#checkLeaks();
+    this.report.checks += 1;
+  }
+
+  async #work({ lanes, faults }: Phase): Promise<void> {
+    const strikes: Promise<void>[] = [];
+    const all = lanes.map(async (operations, number) => {
+      const lane = this.lanes[number];
+      for (const [index, operation] of operations.entries()) {
+        for (const fault of faults) if (fault.lane === number && fault.operation === index) strikes.push(this.#strike(fault));
+        await lane?.perform(operation);
+        this.report.operations += 1;
+      }
+    });
+    const failed = (await Promise.allSettled(all)).find((each) => each.status === 'rejected');
+    await Promise.all(strikes);
+    if (failed !== undefined) throw failed.reason as Error;
+  }
+
+  async #strike(fault: Phase['faults'][number]): Promise<void> {
+    const lane = this.lanes[fault.lane];
+    const struck = await strike(fault, this.#daemon, this.#client, this.lanes);
+    lane?.history.push(`  kill ${JSON.stringify(fault)}${struck ? '' : ': there was none'}`);
+    if (struck) this.report.kills[fault.victim] = (this.report.kills[fault.victim] ?? 0) + 1;
+  }
+
+  /** Waits until everything is calm, then compares all that was acknowledged with what is there. */
+  async #compare(what: string): Promise<void> {
+    // A daemon that was told to die at a step it did not come to may do so at any time.
+    await this.#daemon.up();
+    this.#daemon.dieAt(null);
+    const boxes = this.lanes.flatMap((lane) => [...lane.boxes.values()]);
+    await this.#checkStates(boxes);
+    await Promise.all(boxes.map((box) => this.#calm(box)));
+    for (const lane of this.lanes) lane.disturbed = false;
+    await Promise.all(
+      boxes.map((box, n) => checkContents(this.#client, this.#daemon.dataDir, box, `mark-recall${n}${what.replaceAll(' ', '')}`)),
+    );
+    for (const box of boxes) {
+      box.states = new Set(['running']);
+      await this.#checkCheckpoints(box);
+    }
+    await this.#checkStates(boxes);
+    await this.#checkLeaks();
+    this.report.checks += 1;
+  }
+
+  async #checkStates(boxes: readonly KnownBox[]): Promise<void> {
+    const listed = jsonOf<{ boxes: { id: string; state: string; reason: string | null }[] }>(
+      await this.#client.insist('GET', '/v1/boxes?limit=1000'),
+    ).boxes;
+    for (const { id } of listed)
+      if (!boxes.some((box) => box.id === id)) throw new Violation(`there is a box ${id} that nobody was told of`);
+    for (const box of boxes) {
+      const found = listed.find((each) => each.id === box.id);
+      if (found === undefined) throw new Violation(`the box ${box.id} is gone`);
+      if (!box.states.has(found.state))
+        throw new Violation(`the box ${box.id} is ${found.state} (${found.reason}) instead of ${[...box.states].join(' or ')}`);
+    }
+  }
+
+  /** The box answers, all its services do, and its tasks have ended. */
+  async #calm(box: KnownBox): Promise<void> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const outcome = await this.#client.ask('GET', `/v1/boxes/${box.id}/files`);
+      if (outcome?.code === 'ok') break;
+      if (performance.now() > end) throw new Violation(`the box ${box.id} does not come back: ${outcome?.body.toString() ?? 'no answer'}`);
+      await sleep(100);
+    }
+    const timer = new AbortController();
+    const over = Promise.all(box.tasks.map((task) => task.over));
+    const late = sleep(deadlineMs, undefined, { signal: timer.signal }).then(() => {
+      throw new Violation(`tasks of ${box.id} do not end: ${JSON.stringify(box.tasks.map((task) => task.seen.at(-1)))}`);
+    });
+    late.catch(() => undefined);
+    await Promise.race([over, late]);
+    timer.abort();
+  }
+
+  async #checkCheckpoints(box: KnownBox): Promise<void> {
+    const answer = await this.#client.insist('GET', `/v1/boxes/${box.id}/checkpoints`);
+    const manual = jsonOf<{ checkpoints: { id: string; kind: string }[] }>(answer).checkpoints.filter((each) => each.kind === 'manual');
+    for (const { id } of box.checkpoints)
+      if (!manual.some((each) => each.id === id)) throw new Violation(`the checkpoint ${id} of ${box.id} is gone`);
+    const more = manual.length - box.checkpoints.length;
+    if (more > box.uncertainCheckpoints) throw new Violation(`${box.id} has ${more} checkpoints that nobody made`);
+  }
+
+  async #checkLeaks(): Promise<void> {
+    const known = new Set(this.lanes.flatMap((lane) => [...lane.boxes.values()].map((box) => box.id)));
+    const end = performance.now() + leakMs;
+    for (;;) {
+      const leaks = leaksOf(this.#daemon.dataDir, this.#daemon.pid, known, this.#runs);
+      if (leaks.length === 0) return;
+      if (performance.now() > end) throw new Violation(`left behind: ${leaks.join('; ')}`);
+      await sleep(100);
+    }
+  }
+}
