@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { anyState } from './box.ts';
 import { readDatabase } from './check/database.ts';
 import type { Client } from './client.ts';
 import { commands } from './commands.ts';
@@ -30,6 +31,8 @@ export async function strike(fault: Fault, daemon: Daemon, client: Client, lanes
       const box = lane.boxes.get('first');
       if (box === undefined || (fault.victim === 'agent' && !box.agent)) return false;
       lane.disturbed = true;
+      // The command itself wakes it.
+      box.states = new Set(anyState);
       const outcome = await exec(client, box.id, fault.victim === 'envd' ? commands.killEnvd : commands.killAgent);
       return outcome === undefined || outcome.code === 'ok' || outcome.code.startsWith('exit');
     }

@@ -160,7 +160,9 @@ export class Lane {
       operation,
       async () => {
         const outcome = await exec(this.#client, known.id, command);
-        return outcome === undefined ? undefined : { code: outcome.code, status: 200, body: Buffer.from(outcome.output) };
+        return outcome === undefined
+          ? undefined
+          : { code: outcome.code, status: outcome.code === 'ok' ? 200 : 503, body: Buffer.from(outcome.output) };
       },
       step,
     );

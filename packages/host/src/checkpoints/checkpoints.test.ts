@@ -236,6 +236,30 @@ suite('a daemon that is killed with -9', () => {
       );
     });
 
+  test('in the middle of a rollback and of a checkpoint: both are put right also when the box is at work as soon as it is found', async () => {
+    using bed = new Testbed();
+    const first = checkpointDaemon(bed);
+    const { box } = await first.daemon.boxes.create(ada);
+    writeDisk(bed, box.id, 'then');
+    const made = await first.checkpoints.create(box.id, { memory: false });
+    writeDisk(bed, box.id, 'now');
+    first.rows.begin({ id: 'ckp_half', boxId: box.id, name: null, kind: 'auto', taskId: null });
+    const died = dieAt(bed, 'vm kill');
+    void first.checkpoints.restore(box.id, made.id);
+    await died;
+    bed.atStep = () => {};
+    const next = checkpointDaemon(bed);
+    await next.daemon.reconcile();
+    const free = Promise.withResolvers<void>();
+    // As a task that goes on: it has the box's writer before anything else has.
+    const work = next.parts.boxes.writers.run(box.id, () => free.promise);
+    const reconciled = next.reconcile();
+    free.resolve();
+    await Promise.all([work, reconciled]);
+    assert.equal(readDisk(bed, box.id), 'then');
+    assert.deepEqual([next.rows.rollbacks(), next.rows.unsettled()], [[], []]);
+  });
+
   test('between the new disk and its row: the rollback is complete', async () => {
     using bed = new Testbed();
     const first = checkpointDaemon(bed);

@@ -7,14 +7,14 @@ import { replaceState } from './rollback.ts';
 
 /**
  * Puts right what a crash left of checkpoints: a rollback that had begun is completed (the box then boots from the checkpoint's
- * disk), what was half made or half removed goes. What a box's writer is at work on is left alone. Call it when the boxes are
- * reconciled, before the first request, and with every maintenance.
+ * disk), what was half made or half removed goes. It is done when it is its turn in the box's writer: a box whose task goes on as
+ * soon as it is found is at work already, and a rollback that came later would take what was acknowledged meanwhile. Call it when the
+ * boxes are reconciled, before the first request, and with every maintenance.
  */
 export async function reconcileCheckpoints(parts: CheckpointParts): Promise<void> {
   const { boxes, rows, access } = parts;
   const { writers, settings, log } = boxes;
   const settle = async (boxId: string, work: () => Promise<void>): Promise<void> => {
-    if (writers.busy(boxId)) return;
     try {
       await writers.run(boxId, work);
     } catch (error) {
@@ -32,7 +32,8 @@ export async function reconcileCheckpoints(parts: CheckpointParts): Promise<void
     await settle(boxId, async () => {
       if (rows.unsettled().some((row) => row.id === id)) await discard(parts, boxId, id);
     });
-  for (const { id: boxId } of boxes.rows.all()) await settle(boxId, () => removeStrays(parts, boxId, settings.dataDir));
+  for (const { id: boxId } of boxes.rows.all())
+    if (!writers.busy(boxId)) await settle(boxId, () => removeStrays(parts, boxId, settings.dataDir));
 }
 
 /** Files that no row knows: a disk that was copied for a rollback that never began, what a fork began as, folders of checkpoints without one. */
