@@ -78,6 +78,22 @@ export const errorTable = {
     hint: 'Delete one that is done: DELETE /v1/exports/{id}.',
     retryAfterSeconds: 60,
   },
+  import_not_found: {
+    status: 404,
+    message: 'There is no such import.',
+    hint: 'Begin one with POST /v1/imports; an unfinished one is kept for a day after its last byte.',
+  },
+  import_limit: {
+    status: 429,
+    message: 'This host has as many imports under way as it may.',
+    hint: 'Finish or delete one: DELETE /v1/imports/{id}.',
+    retryAfterSeconds: 60,
+  },
+  import_offset: {
+    status: 409,
+    message: 'The host has another part of the file than these bytes follow on.',
+    hint: 'GET /v1/imports/{id} tells the offset at which to go on.',
+  },
   import_invalid: { status: 422, message: 'This is not an intact exported box.', hint: 'Download it again and compare its sha256.' },
   import_version: {
     status: 422,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { envVars } from './classic.ts';
 import { boxId, userId } from './ids.ts';
 import { labels } from './labels.ts';
 import { sizes } from './limits.ts';
@@ -23,6 +24,37 @@ export const boxExport = z
   })
   .meta({ id: 'BoxExport' });
 export type BoxExport = z.infer<typeof boxExport>;
+
+/** Id of an import under way, made by the host (`imp_…`). */
+export const importId = z
+  .string()
+  .regex(/^imp_[a-z0-9]{12}$/, 'must be an id that an import was given')
+  .meta({ description: 'Id of an import.', example: 'imp_k3v9x2m1qf7c' });
+
+export const boxImport = z
+  .object({
+    id: importId,
+    offset: z.int().nonnegative().meta({ description: 'Bytes that the host has: the next ones begin here.' }),
+    expires: z.iso.datetime().meta({ description: 'Removed by the host then; each byte puts it off.' }),
+  })
+  .meta({ id: 'BoxImport' });
+export type BoxImport = z.infer<typeof boxImport>;
+
+export const appendQuery = z.object({
+  offset: z.coerce.number().int().nonnegative().meta({ description: 'Where in the file the body begins: the offset that the host has.' }),
+});
+
+export const importFinish = z
+  .object({
+    id: boxId.optional().meta({ description: 'Id of the new box. Default: the host makes one.' }),
+    user_id: userId.optional().meta({ description: 'Whose box it is. Default: nobody’s.' }),
+    env_vars: envVars.optional().meta({
+      description:
+        'Environment of the box, which an export does not hold. ANTHROPIC_API_KEY stays on the host and is used for its model requests.',
+    }),
+  })
+  .meta({ id: 'ImportFinish' });
+export type ImportFinish = z.input<typeof importFinish>;
 
 export const importQuery = z.object({
   id: boxId.optional().meta({ description: 'Id of the new box. Default: the host makes one.' }),

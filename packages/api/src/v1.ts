@@ -7,6 +7,7 @@ import { lifetimeSettings, timeoutAction } from './lifecycle.ts';
 import { limits, sizes } from './limits.ts';
 import { taskOptions } from './guest.ts';
 import { taskEvent, taskOutcome, usageEvent } from './events.ts';
+import { boxSpace } from './usage.ts';
 
 export const boxCreate = z
   .object({
@@ -55,6 +56,9 @@ export const box = z
     on_timeout: timeoutAction,
     idle_s: z.int().meta({ description: 'Paused after so many seconds without activity; 0: never.' }),
     keep_alive_until: z.iso.datetime().nullable(),
+    usage: boxSpace
+      .optional()
+      .meta({ description: 'What it takes on the host’s disk. Only where one box is asked for: GET /v1/boxes/{box}.' }),
   })
   .meta({ id: 'Box' });
 export type Box = z.infer<typeof box>;

@@ -89,7 +89,9 @@ suite('boxes', () => {
     assert.match(made.out, /^box_\w+\n$/);
     assert.deepEqual(await citb(['create', '--user', 'maker']), made);
     const { out } = await citb(['ls', '--label', 'a=b', '--json']);
-    assert.equal((JSON.parse(out) as { user_id: string }).user_id, 'maker');
+    const listed = JSON.parse(out) as { user_id: string; usage: { total_bytes: number } };
+    assert.deepEqual([listed.user_id, listed.usage.total_bytes], ['maker', 4096]);
+    assert.match((await citb(['ls', '--label', 'a=b'])).out, /4\.0 KiB \/ 5 GiB/);
   });
 
   test('a box is found by id, by user:NAME and by the plain user', async () => {

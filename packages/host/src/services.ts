@@ -4,6 +4,8 @@ import type {
   Box,
   BoxEvent,
   BoxExport,
+  BoxImport,
+  BoxSpace,
   BoxState,
   Checkpoint,
   ContextMessage,
@@ -129,7 +131,31 @@ export interface Transfer {
   remove(exportId: string): Promise<void>;
   /** A box from an exported one; it appears, `stopped`, when all of it was checked. @throws import_invalid, import_version, box_exists */
   import(body: Readable, options: { id?: string | undefined; userId?: string | undefined; signal: AbortSignal }): Promise<Box>;
+  readonly uploads: Uploads;
   usage(query: { userId?: string | undefined }): Promise<UsageReport>;
+  /** @throws box_not_found */
+  usageOf(boxId: string): Promise<BoxSpace>;
+}
+
+/** Imports that come in pieces and can be resumed. */
+export interface Uploads {
+  /** @throws import_limit, host_disk_full */
+  begin(): Promise<BoxImport>;
+  /** @throws import_not_found */
+  get(id: string): Promise<BoxImport>;
+  /** Resolves when the bytes are on the disk. @throws import_not_found, import_offset, body_too_large, host_disk_full */
+  append(id: string, offset: number, body: Readable, signal: AbortSignal): Promise<BoxImport>;
+  /** As `import`; again it is the same box. @throws import_not_found, idempotency_conflict, and what `import` does */
+  finish(id: string, request: ImportRequest): Promise<Box>;
+  /** @throws import_not_found */
+  remove(id: string): Promise<void>;
+}
+
+export interface ImportRequest {
+  readonly id?: string | undefined;
+  readonly userId?: string | undefined;
+  /** ANTHROPIC_API_KEY is taken out of it here. */
+  readonly envVars?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Tasks {

@@ -12,7 +12,6 @@ import {
   boxList,
   hostHealth,
   hostStatus,
-  exportMediaType,
   maintenanceResponse,
   usageReport,
   drainReport,
@@ -20,6 +19,7 @@ import {
 import { Box } from './box.ts';
 import { Connection } from './connection.ts';
 import { Exports } from './exports.ts';
+import { type ImportOptions, importBox } from './import.ts';
 
 export interface CitbOptions {
   /** Default: CITB_URL, else http://127.0.0.1:8080. */
@@ -62,8 +62,6 @@ export interface ListQuery {
 
 /** The first box of a runtime may wait for its image to be built: minutes, with downloads. */
 const createWithinMs = 20 * 60_000;
-/** A box that comes takes as long as its bytes, ms. */
-const importWithinMs = 6 * 3600_000;
 
 /**
  * A host of boxes.
@@ -160,22 +158,12 @@ export class Boxes {
   }
 
   /**
-   * A box from a file that an export gave; it is stopped, and boots on its first request. Every checksum is compared.
-   * @throws ApiError `import_invalid`, `import_version`, `box_exists`
+   * A box from a file that an export gave; it is stopped, and boots on its first request. Every checksum is compared. A connection
+   * that breaks goes on where it stopped.
+   * @throws ApiError `import_invalid`, `import_version`, `box_exists`, `import_limit`
    */
-  async import(
-    file: Readable | Uint8Array,
-    options: { readonly id?: string | undefined; readonly userId?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<Box> {
-    const info = await this.#connection.json('/v1/boxes/import', box, {
-      method: 'POST',
-      query: { id: options.id, user_id: options.userId },
-      body: file,
-      headers: { 'content-type': exportMediaType },
-      signal: options.signal,
-      answerWithinMs: importWithinMs,
-    });
-    return new Box(this.#connection, info);
+  async import(file: Readable | Uint8Array, options: ImportOptions = {}): Promise<Box> {
+    return new Box(this.#connection, await importBox(this.#connection, file, options));
   }
 
   /** @throws ApiError `box_not_found` */

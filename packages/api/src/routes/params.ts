@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { checkpointId } from '../checkpoints.ts';
 import { boxId, taskId } from '../ids.ts';
-import { exportId } from '../transfer.ts';
+import { exportId, importId } from '../transfer.ts';
 
 /** Parts of paths. */
 export const boxParams = z.object({ box: boxId });
 export const taskParams = z.object({ box: boxId, task: taskId });
 export const checkpointParams = z.object({ box: boxId, checkpoint: checkpointId });
 export const exportParams = z.object({ export: exportId });
+export const importParams = z.object({ import: importId });
 export const questionParams = z.object({
   box: boxId,
   task: taskId,

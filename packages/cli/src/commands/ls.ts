@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { FileEntry } from '@citb/api';
+import type { BoxSpace, BoxUsage, FileEntry } from '@citb/api';
 import type { Citb } from '@citb/sdk';
 import type { Cli } from '../cli.ts';
 import { collectPairs } from '../options.ts';
@@ -41,16 +41,28 @@ Examples:
 
 async function listBoxes(cli: Cli, citb: Citb, flags: LsFlags): Promise<void> {
   const rows: string[][] = [];
+  // One look at the disk for all of them; ids need none.
+  const usage = flags.quiet ? [] : (await citb.usage()).boxes;
+  const taken = new Map(usage.map((each) => [each.box_id, each]));
   for await (const { info } of citb.boxes.list({ labels: flags.label })) {
-    if (flags.json) cli.print(JSON.stringify(info));
+    if (flags.json) cli.print(JSON.stringify({ ...info, usage: spaceOf(taken.get(info.id)) }));
     else if (flags.quiet) cli.print(info.id);
     const age = duration(Date.now() - Date.parse(info.created));
     const state = info.reason === null ? info.state : `${info.state}: ${info.reason}`;
-    rows.push([info.id, info.user_id ?? '-', info.runtime, state, age, mebibytes(info.memory_mib), mebibytes(info.disk_mib)]);
+    const space = taken.get(info.id);
+    const disk = `${space === undefined ? '-' : bytes(space.total_bytes)} / ${mebibytes(info.disk_mib)}`;
+    rows.push([info.id, info.user_id ?? '-', info.runtime, state, age, mebibytes(info.memory_mib), disk]);
   }
   if (flags.json || flags.quiet) return;
   if (rows.length === 0) return cli.note('There are no boxes. `citb create` makes one.');
   cli.print(table(cli.colours, ['BOX', 'USER', 'RUNTIME', 'STATE', 'AGE', 'MEMORY', 'DISK'], rows));
+}
+
+/** What a box takes, as `GET /v1/boxes/{id}` says it; nothing of one that came in between. */
+function spaceOf(usage: BoxUsage | undefined): BoxSpace | undefined {
+  if (usage === undefined) return undefined;
+  const { box_id: _box, user_id: _user, ...space } = usage;
+  return space;
 }
 
 async function listFiles(cli: Cli, citb: Citb, name: string, flags: LsFlags): Promise<void> {

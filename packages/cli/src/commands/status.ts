@@ -19,7 +19,11 @@ export function addStatus(program: Command, cli: Cli): void {
       if (status.boxes.length === 0) return;
       cli.print('');
       cli.print(
-        table(cli.colours, ['BOX', 'USER', 'RUNTIME', 'STATE', 'PID', 'ADDRESS', 'AGE', 'MEMORY', 'DISK', 'TASKS'], status.boxes.map(row)),
+        table(
+          cli.colours,
+          ['BOX', 'USER', 'RUNTIME', 'STATE', 'PID', 'ADDRESS', 'AGE', 'MEMORY', 'DISK', 'SAVED', 'CHECKPOINTS', 'TASKS'],
+          status.boxes.map(row),
+        ),
       );
     });
 }
@@ -61,6 +65,8 @@ function row(box: HostStatus['boxes'][number]): string[] {
     duration(box.age_s * 1000),
     `${memory} / ${mebibytes(box.memory_mib)}`,
     `${mebibytes(box.disk_used_mib)} / ${mebibytes(box.disk_mib)}`,
+    box.saved_mib === 0 ? '-' : mebibytes(box.saved_mib),
+    box.checkpoints_mib === 0 ? '-' : mebibytes(box.checkpoints_mib),
     `${box.tasks.running} run, ${box.tasks.queued} wait`,
   ];
 }

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
+import { collectPairs } from '../options.ts';
 import { Counted } from '../copy/counted.ts';
 import { downloadExport } from '../copy/export.ts';
 import { Waiting, bytes, duration } from '../render/index.ts';
@@ -50,20 +51,26 @@ function addImport(program: Command, cli: Cli): void {
     .summary('make a box from an exported one')
     .description(
       'Makes a box from a file that `citb export` wrote, and prints its id. It is stopped, and boots on its first request. Its Anthropic\n' +
-        'key is given again, with the first task.',
+        'key is given again: with --env, or with the first task. A connection that breaks goes on where it stopped.',
     )
     .argument('<file>', 'the file; "-" for stdin')
     .option('--user <id>', "whose box it is (default: nobody's)")
     .option('--id <id>', 'an id of your own (default: the host makes one)')
+    .option('--env <K=V>', 'environment of the box; may be repeated', collectPairs(cli.env))
     .option('--json', 'print the box as JSON')
     .addHelpText('after', '\nExamples:\n  citb import box_k3v9x2m1.citb --user ada')
-    .action(async (file: string, flags: { user?: string; id?: string; json?: true }) => {
+    .action(async (file: string, flags: { user?: string; id?: string; env?: Record<string, string>; json?: true }) => {
       await using citb = await cli.client();
       const total = file === '-' ? undefined : (await stat(file)).size;
       using counted = new Counted(cli, file, total);
       const piped = pipeline(file === '-' ? cli.stdin : createReadStream(file), counted);
       piped.catch(() => undefined);
-      const box = await citb.boxes.import(counted, { userId: flags.user, id: flags.id });
+      const box = await citb.boxes.import(counted, {
+        userId: flags.user,
+        id: flags.id,
+        env: flags.env,
+        onReconnect: (cause) => cli.note(cli.errorColours.dim(`${cause.message} It goes on where it stopped.`)),
+      });
       cli.print(flags.json ? JSON.stringify(box.info) : box.id);
     });
 }

@@ -4,8 +4,8 @@ import { boxPaths } from '../boxes/names.ts';
 
 const letters = '0123456789abcdefghijklmnopqrstuvwxyz';
 
-/** An id with 62 bits of chance: `ckp_…`, `exp_…`. */
-export function newId(prefix: 'ckp' | 'exp'): string {
+/** An id with 62 bits of chance: `ckp_…`, `exp_…`, `imp_…`. */
+export function newId(prefix: 'ckp' | 'exp' | 'imp'): string {
   return `${prefix}_${Array.from({ length: 12 }, () => letters[randomInt(letters.length)]).join('')}`;
 }
 

@@ -131,14 +131,14 @@ test('a box that is put to sleep ends streams in words: the command goes on with
   ] as const) {
     await using it = await bench();
     const terminal = await it.processes.terminal('box', { cols: 80, rows: 24 }, never);
-    const command_ = it.processes.exec('box', command({ command: ['sleep', '1000'] }), never)[Symbol.asyncIterator]();
-    const start = (await command_.next()).value as ExecEvent & { pid: number };
+    const running = it.processes.exec('box', command({ command: ['sleep', '1000'] }), never)[Symbol.asyncIterator]();
+    const start = (await running.next()).value as ExecEvent & { pid: number };
     const output = it.processes.output('box', start.pid, never)[Symbol.asyncIterator]();
     await output.next();
     const printed = terminal.output[Symbol.asyncIterator]().next();
-    const all = [command_.next(), output.next(), printed].map((each) => assert.rejects(each, code(expected)));
+    const streams = [running.next(), output.next(), printed].map((each) => assert.rejects(each, code(expected)));
     it.boxes.lose('box', asleep);
-    await Promise.all(all);
+    await Promise.all(streams);
     await assert.rejects(terminal.write(Buffer.from('x')), code(expected));
     assert.equal(it.envd.children.get(start.pid)?.signalCode, null);
   }

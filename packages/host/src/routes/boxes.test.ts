@@ -15,7 +15,9 @@ test('a box is created once, found, listed and killed', async (t) => {
 
   const again = await call('POST', '/v1/boxes', { json: { user_id: 'u', runtime: 'python' } });
   assert.equal(again.status, 200);
-  assert.deepEqual(await (await call('GET', '/v1/boxes/b1')).json(), box);
+  const { usage, ...seen } = (await (await call('GET', '/v1/boxes/b1')).json()) as Box;
+  assert.deepEqual(seen, box);
+  assert.deepEqual(usage, { disk_bytes: 4096, saved_bytes: 0, checkpoint_bytes: 0, checkpoints: 0, total_bytes: 4096 });
   assert.equal((await call('HEAD', '/v1/boxes/b1')).status, 200);
 
   const killed = await call('DELETE', '/v1/boxes/b1');

@@ -8,7 +8,7 @@ import { register } from './register.ts';
 import { type StreamSettings, streamItems } from './stream.ts';
 
 /** `/v1/boxes`: creation, listing, killing, logs. */
-export function boxRoutes(app: Hono<HttpEnv>, { boxes }: Services, settings: StreamSettings): void {
+export function boxRoutes(app: Hono<HttpEnv>, { boxes, transfer }: Pick<Services, 'boxes' | 'transfer'>, settings: StreamSettings): void {
   register(app, specs.createBox, async ({ c, body, headers }) => {
     const { box, created } = await boxes.create(
       {
@@ -44,7 +44,10 @@ export function boxRoutes(app: Hono<HttpEnv>, { boxes }: Services, settings: Str
     );
   });
 
-  register(app, specs.getBox, async ({ c, params }) => c.json(await boxes.get(params.box)));
+  register(app, specs.getBox, async ({ c, params }) => {
+    const box = await boxes.get(params.box);
+    return c.json({ ...box, usage: await transfer.usageOf(box.id) });
+  });
 
   register(app, specs.killBox, async ({ c, params }) => {
     await boxes.kill(params.box);

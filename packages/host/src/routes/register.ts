@@ -53,6 +53,7 @@ const paramErrors: Readonly<Record<string, ErrorCode>> = {
   task: 'task_not_found',
   checkpoint: 'checkpoint_not_found',
   export: 'export_not_found',
+  import: 'import_not_found',
   question: 'question_not_found',
   pid: 'process_not_found',
 };

@@ -51,6 +51,29 @@ export function transferRoutes(
     return c.json(box, 201, { Location: `/v1/boxes/${box.id}` });
   });
 
+  const { uploads } = transfer;
+
+  register(app, specs.beginImport, async ({ c }) => {
+    const begun = await uploads.begin();
+    return c.json(begun, 201, { Location: `/v1/imports/${begun.id}` });
+  });
+
+  register(app, specs.getImport, async ({ c, params }) => c.json(await uploads.get(params.import)));
+
+  register(app, specs.appendImport, async ({ c, params, query }) =>
+    c.json(await withUpload(c, refused, (body, _size, signal) => uploads.append(params.import, query.offset, body, signal))),
+  );
+
+  register(app, specs.finishImport, async ({ c, params, body }) => {
+    const box = await uploads.finish(params.import, { id: body.id, userId: body.user_id, envVars: body.env_vars });
+    return c.json(box, 201, { Location: `/v1/boxes/${box.id}` });
+  });
+
+  register(app, specs.deleteImport, async ({ c, params }) => {
+    await uploads.remove(params.import);
+    return c.body(null, 204);
+  });
+
   register(app, specs.usage, async ({ c, query }) => c.json(await transfer.usage({ userId: query.user_id })));
 }
 

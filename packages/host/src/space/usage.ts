@@ -1,4 +1,4 @@
-import type { BoxUsage, UsageReport } from '@citb/api';
+import type { BoxSpace, BoxUsage, UsageReport } from '@citb/api';
 import { boxPaths } from '../boxes/names.ts';
 import type { BoxRow } from '../boxes/rows.ts';
 import { pauseFolder } from '../boxes/saved-folder.ts';
@@ -19,7 +19,11 @@ export async function usageReport(parts: CheckpointParts, userId: string | undef
   };
 }
 
-export async function boxUsage({ boxes, rows }: Pick<CheckpointParts, 'boxes' | 'rows'>, row: BoxRow): Promise<BoxUsage> {
+export async function boxUsage(parts: Pick<CheckpointParts, 'boxes' | 'rows'>, row: BoxRow): Promise<BoxUsage> {
+  return { box_id: row.id, user_id: row.userId, ...(await boxSpace(parts, row)) };
+}
+
+export async function boxSpace({ boxes, rows }: Pick<CheckpointParts, 'boxes' | 'rows'>, row: BoxRow): Promise<BoxSpace> {
   const { dataDir } = boxes.settings;
   const { folder, disk } = boxPaths(dataDir, row.id);
   const [diskBytes, saved, checkpoints, total] = await Promise.all([
@@ -29,8 +33,6 @@ export async function boxUsage({ boxes, rows }: Pick<CheckpointParts, 'boxes' | 
     takenBelow(folder),
   ]);
   return {
-    box_id: row.id,
-    user_id: row.userId,
     disk_bytes: diskBytes,
     saved_bytes: saved,
     checkpoint_bytes: checkpoints,

@@ -20,6 +20,12 @@ export function withRoom({ boxes, checkpoints, transfer }: Growing, makeRoom: ()
       ...transfer,
       prepare: (...args) => first(() => transfer.prepare(...args)),
       import: (...args) => first(() => transfer.import(...args)),
+      uploads: {
+        ...transfer.uploads,
+        begin: () => first(() => transfer.uploads.begin()),
+        append: (...args) => first(() => transfer.uploads.append(...args)),
+        finish: (...args) => first(() => transfer.uploads.finish(...args)),
+      },
     },
   };
 }

@@ -6,16 +6,17 @@ import type { Readable } from 'node:stream';
 import { ApiError, type ExportManifest, type Task } from '@citb/api';
 import { boxesFolder, boxPaths, newAccessToken, newBoxId } from '../boxes/names.ts';
 import type { BoxParts } from '../boxes/parts.ts';
+import type { ImportRequest } from '../services.ts';
 import type { StagedTasks, TaskArchive } from '../tasks/archive.ts';
 import { checkRoom } from '../space/sizes.ts';
 import { readExport } from './import.ts';
 import type { EventRecord } from './records.ts';
 
 /** Who the new box is. */
-export interface Arrival {
-  readonly id?: string | undefined;
-  readonly userId?: string | undefined;
+export interface Arrival extends ImportRequest {
   readonly signal: AbortSignal;
+  /** Called in the transaction in which the box appears. */
+  readonly onAppear?: (id: string) => void;
 }
 
 /** Where imports are made; nothing in it counts. */
@@ -65,9 +66,10 @@ async function read(boxes: BoxParts, staged: StagedTasks, folder: string, body: 
 
 /** Folder and row in one turn, so that the reconciler never sees the one without the other. */
 function appear(boxes: BoxParts, staged: StagedTasks, folder: string, { box }: ExportManifest, arrival: Arrival): string {
-  const { rows, settings, logs, events, now } = boxes;
+  const { rows, settings, logs, events, modelKeys, now } = boxes;
   checkFree(boxes, arrival);
   const id = arrival.id ?? newBoxId();
+  const { ANTHROPIC_API_KEY: ownKey, ...envVars } = arrival.envVars ?? {};
   mkdirSync(boxesFolder(settings.dataDir), { recursive: true, mode: 0o711 });
   renameSync(folder, boxPaths(settings.dataDir, id).folder);
   rows.store.transaction(() => {
@@ -87,10 +89,12 @@ function appear(boxes: BoxParts, staged: StagedTasks, folder: string, { box }: E
       keepAliveUntil: null,
       timeoutS: null,
       onTimeout: 'kill',
-      secrets: { accessToken: newAccessToken(), envVars: {} },
+      secrets: { accessToken: newAccessToken(), envVars },
     });
+    if (ownKey !== undefined && ownKey !== '') modelKeys.set(id, ownKey);
     staged.giveTo(id);
     events.add(id, 'created', { imported_from: box.id });
+    arrival.onAppear?.(id);
   });
   logs.note(id, `imported; it was ${box.id} when it was exported`);
   return id;

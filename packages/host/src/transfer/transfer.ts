@@ -1,19 +1,26 @@
+import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ApiError } from '@citb/api';
+import type { Readable } from 'node:stream';
+import { ApiError, type Box } from '@citb/api';
 import { boxOf } from '../boxes/rows.ts';
 import { captureBox } from '../checkpoints/capture.ts';
 import { failure, reachable } from '../checkpoints/make.ts';
 import type { CheckpointParts } from '../checkpoints/parts.ts';
-import type { Transfer } from '../services.ts';
+import type { ImportRequest, Transfer } from '../services.ts';
 import { createTaskArchive } from '../tasks/archive.ts';
-import { usageReport } from '../space/usage.ts';
-import { importBox, importsFolder } from './arrive.ts';
+import { checkRoom } from '../space/sizes.ts';
+import { boxSpace, usageReport } from '../space/usage.ts';
+import { type Arrival, importBox, importsFolder } from './arrive.ts';
 import { writeExport } from './export.ts';
 import { Exports } from './exports.ts';
+import { Uploads } from './uploads.ts';
 
 /** Imports that are read at once: each holds a few entries in memory. */
 const mostImports = 4;
+
+/** Scope of finished imports among the idempotency keys: an import makes one box, however often that is asked for. */
+const scope = 'imports';
 
 /** Export and import of boxes, put together. */
 export interface TransferModule {
@@ -21,7 +28,7 @@ export interface TransferModule {
   readonly transfer: Transfer;
   /** Removes what a crash left. Call it once, before the first request. */
   recover(): Promise<void>;
-  /** Removes old exports. Call it with every maintenance. */
+  /** Removes old exports, and imports that nobody goes on with. Call it with every maintenance. */
   prune(): Promise<void>;
   /** Ends exports and imports under way. */
   close(): void;
@@ -31,9 +38,47 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
   const { boxes } = parts;
   const { dataDir } = boxes.settings;
   const exports = new Exports(dataDir, boxes.now);
+  const uploads = new Uploads({ dataDir, now: boxes.now, checkRoom: () => checkRoom(boxes.admission, 0) });
   const archive = createTaskArchive(boxes.rows.store);
   const stopping = new AbortController();
   let imports = 0;
+
+  function boxOfId(id: string): Box {
+    const row = boxes.rows.get(id);
+    if (row === undefined) throw new ApiError('box_killed');
+    return boxOf(row);
+  }
+
+  async function arrive(body: Readable, arrival: Arrival): Promise<Box> {
+    if (imports >= mostImports) throw new ApiError('host_full', 'This host reads as many boxes as it does at once.');
+    imports += 1;
+    try {
+      return boxOfId(await importBox(boxes, archive, body, { ...arrival, signal: AbortSignal.any([arrival.signal, stopping.signal]) }));
+    } finally {
+      imports -= 1;
+    }
+  }
+
+  /** Whoever asked may have left meanwhile: the box is made all the same, and who asks again gets it. */
+  async function finish(id: string, request: ImportRequest): Promise<Box> {
+    return await uploads.use(id, async (path) => {
+      const { idempotency } = boxes;
+      const identity = identityOf(request);
+      const made = idempotency.find(scope, id, identity);
+      if (made !== undefined) return boxOfId(made);
+      await uploads.find(id);
+      const onAppear = (boxId: string): void => idempotency.remember(scope, id, identity, boxId);
+      try {
+        const box = await arrive(createReadStream(path), { ...request, onAppear, signal: stopping.signal });
+        await uploads.drop(id);
+        return box;
+      } catch (error) {
+        // No request could make a box of it.
+        if (error instanceof ApiError && error.code === 'import_invalid') await uploads.drop(id);
+        throw error;
+      }
+    });
+  }
 
   return {
     transfer: {
@@ -53,27 +98,37 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
       },
       read: (id, range) => exports.read(id, range),
       remove: (id) => exports.remove(id),
-      async import(body, arrival) {
-        if (imports >= mostImports) throw new ApiError('host_full', 'This host reads as many boxes as it does at once.');
-        imports += 1;
-        try {
-          const signal = AbortSignal.any([arrival.signal, stopping.signal]);
-          const id = await importBox(boxes, archive, body, { ...arrival, signal });
-          const row = boxes.rows.get(id);
-          if (row === undefined) throw new ApiError('box_killed');
-          return boxOf(row);
-        } finally {
-          imports -= 1;
-        }
+      import: arrive,
+      uploads: {
+        begin: () => uploads.begin(),
+        get: (id) => uploads.find(id),
+        append: (id, offset, body, signal) => uploads.append(id, offset, body, AbortSignal.any([signal, stopping.signal])),
+        finish,
+        remove: (id) => uploads.remove(id),
       },
       usage: ({ userId }) => usageReport(parts, userId),
+      async usageOf(boxId) {
+        const row = boxes.rows.get(boxId);
+        if (row === undefined) throw new ApiError('box_not_found');
+        return await boxSpace(parts, row);
+      },
     },
     async recover() {
       archive.dropStaged();
       await rm(importsFolder(dataDir), { recursive: true, force: true });
       await exports.prune();
+      await uploads.prune();
     },
-    prune: () => exports.prune(),
+    async prune() {
+      await exports.prune();
+      await uploads.prune();
+    },
     close: () => stopping.abort(new ApiError('host_stopping')),
   };
+}
+
+/** What makes two requests the same: all but the Anthropic key, which may be renewed between them. */
+function identityOf({ envVars, ...request }: ImportRequest): unknown {
+  const { ANTHROPIC_API_KEY: _key, ...rest } = envVars ?? {};
+  return { ...request, envVars: rest };
 }

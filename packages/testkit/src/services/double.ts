@@ -18,6 +18,7 @@ export interface ServicesDouble extends Services, AsyncDisposable {
   readonly files: FilesDouble;
   readonly processes: ProcessesDouble;
   readonly checkpoints: CheckpointsDouble;
+  readonly transfer: TransferDouble;
   /** `host.current` is what health answers. */
   readonly host: HostDouble;
 }
