@@ -33,7 +33,6 @@ export const isRoot = process.getuid?.() === 0;
 /** @param options `initialised`: the first /init has been (default); `machine`: in place of one that is left as it is */
 export async function testbed(t: TestContext, options: { initialised?: boolean; machine?: Partial<Machine> } = {}): Promise<Testbed> {
   const base = await mkdtemp(join(tmpdir(), 'citb-envd-'));
-  t.after(() => rm(base, { recursive: true, force: true }));
   await chmod(base, 0o755);
   const [workspace, runFolder, home] = [join(base, 'workspace'), join(base, 'run'), join(base, 'home')];
   for (const folder of [workspace, home]) mkdirSync(folder);
@@ -50,7 +49,11 @@ export async function testbed(t: TestContext, options: { initialised?: boolean; 
     root: isRoot,
   });
   const url = `http://127.0.0.1:${await envd.listen(0, '127.0.0.1')}`;
-  t.after(() => envd.close());
+  t.after(async () => {
+    await envd.close();
+    // Pipes may still be on their way into it.
+    await rm(base, { recursive: true, force: true, maxRetries: 5 });
+  });
   if (options.initialised !== false) await initialise(url);
   const transport = createConnectTransport({ baseUrl: url, httpVersion: '1.1', useBinaryFormat: true, interceptors: [withToken] });
   return {
