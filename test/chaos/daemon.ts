@@ -74,9 +74,26 @@ export class Daemon implements AsyncDisposable {
     this.#child?.kill('SIGKILL');
   }
 
-  /** For the double: it kills itself before the n-th step from now on; null: not any more. */
-  dieAt(steps: number | null): void {
+  /** For the double: it kills itself before the n-th step from now on. */
+  dieAt(steps: number): void {
     if (this.#child?.connected === true) this.#child.send({ dieAt: steps } satisfies DieAt, () => undefined);
+  }
+
+  /** Resolves when a daemon listens that will not kill itself. */
+  async calm(): Promise<void> {
+    this.#nextDiesAt = undefined;
+    for (;;) {
+      await this.up();
+      const child = this.#child;
+      if (this.driver !== 'double' || child === undefined) return;
+      const heard = await new Promise<boolean>((resolve) => {
+        child.once('message', () => resolve(true));
+        child.once('exit', () => resolve(false));
+        if (child.connected) child.send({ dieAt: null } satisfies DieAt, () => undefined);
+        else resolve(false);
+      });
+      if (heard && child === this.#child && child.signalCode === null) return;
+    }
   }
 
   /** For the double: the next one that is started kills itself before its n-th step. */

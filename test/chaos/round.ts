@@ -71,8 +71,7 @@ export class Round {
   /** Waits until everything is calm, then compares all that was acknowledged with what is there. */
   async #compare(what: string): Promise<void> {
     // A daemon that was told to die at a step it did not come to may do so at any time.
-    await this.#daemon.up();
-    this.#daemon.dieAt(null);
+    await this.#daemon.calm();
     const boxes = this.lanes.flatMap((lane) => [...lane.boxes.values()]);
     await this.#checkStates(boxes);
     await Promise.all(boxes.map((box) => this.#calm(box)));

@@ -31,7 +31,6 @@ import { loadApiKey } from './keys/api-key.ts';
 import { readOrMakeKeyFile } from './keys/key-file.ts';
 import { SealedModelKeys } from './keys/model-keys.ts';
 import { Seal } from './keys/sealed.ts';
-import { createAddresses } from './network/addresses.ts';
 import { noTemplates, Templates } from './templates/templates.ts';
 import { rehearsal } from './templates/rehearse.ts';
 import { openStore } from './open-store.ts';
@@ -104,7 +103,7 @@ export async function startHost(
   const logs = new BoxLogs(store, now);
   const idempotency = new Idempotency(store, seal, now);
   const disks = outside.disks();
-  const addresses = new AddressBook(createAddresses());
+  const addresses = new AddressBook(outside.addresses());
   const settings = {
     dataDir,
     diskMib: config.diskMib,

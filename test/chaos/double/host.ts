@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { flushCompileCache } from 'node:module';
 import { truncate, writeFile } from 'node:fs/promises';
 import { createLog } from '@citb/daemon';
@@ -14,7 +15,10 @@ import { type DieAt, nameSteps } from './death.ts';
  * Its parent may tell it to kill itself with -9 before a step ({@link DieAt}); it says the step's name first.
  */
 let left = Number(process.env['CHAOS_DIE_AT'] ?? Infinity);
-process.on('message', ({ dieAt }: DieAt) => (left = dieAt ?? Infinity));
+process.on('message', ({ dieAt }: DieAt) => {
+  left = dieAt ?? Infinity;
+  process.send?.('heard');
+});
 nameSteps((name) => {
   left -= 1;
   if (left > 0) return;
@@ -34,6 +38,10 @@ function image(runtime: string): BootImage {
 }
 
 const config = readConfig(process.env);
+
+/** Outside the range of real boxes, another part for each data directory: several hosts of this machine would choose the same. */
+const [b = 0, c = 0] = createHash('sha256').update(config.dataDir).digest();
+const addresses = Array.from({ length: 250 }, (_, n) => `127.${128 + (b & 63)}.${c}.${n + 1}`);
 const log = createLog('host', config.logLevel);
 const host = await startHost(config, takeDataFolder(config.dataDir), log, () => undefined, {
   images: () => ({
@@ -43,6 +51,7 @@ const host = await startHost(config, takeDataFolder(config.dataDir), log, () => 
     prune: async () => [],
   }),
   vmm: () => createDouble({ program: new URL('guest.ts', import.meta.url).href }),
+  addresses: () => ({ take: async (preferred, taken) => preferred ?? addresses.find((each) => !taken.has(each)) ?? 'none' }),
   disks: () => ({
     ...createDisks(),
     create: async (path) => {

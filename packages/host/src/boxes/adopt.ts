@@ -35,10 +35,9 @@ export async function adoptBox(parts: BoxParts, row: BoxRow): Promise<LiveBox | 
   }
   // A daemon that saved it, for a pause or for a checkpoint, may have left its CPUs stopped.
   await vm.resume();
-  if (row.intent === 'pause') {
-    rows.takeBack(row.id);
-    await forgetSaved(parts, row.id);
-  }
+  if (row.intent === 'pause') rows.takeBack(row.id);
+  // Half of a pause, or used up by a wake that was complete but for this.
+  if (row.state === 'running') await forgetSaved(parts, row.id);
   if (row.spec.brokerSocket !== undefined) await broker.open(row.id, row.spec.brokerSocket);
   admission.count(row.id, row.memoryMib);
   const { accessToken } = rows.secrets(row.id);

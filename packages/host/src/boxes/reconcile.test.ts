@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { folderName } from './names.ts';
+import { boxPaths, folderName } from './names.ts';
 import { type Daemon, Testbed } from './testbed.ts';
 
 const ada = { userId: 'ada', runtime: 'claude-agent', envVars: {} };
@@ -199,6 +199,17 @@ suite('after a daemon was killed', () => {
       agree(bed, next);
     });
   }
+
+  test('right after a wake: what was saved of the machine is used up, and does not stay', async () => {
+    using bed = new Testbed();
+    const { box } = await bed.daemon().boxes.create(ada);
+    const saved = join(boxPaths(bed.dataDir, box.id).folder, 'pause');
+    mkdirSync(saved);
+    const next = bed.daemon();
+    await next.reconcile();
+    assert.ok(!existsSync(saved));
+    assert.equal((await next.boxes.get(box.id)).run_id, box.run_id);
+  });
 
   test('paused boxes are there, paused, and need no process', async () => {
     using bed = new Testbed();
