@@ -45,8 +45,9 @@ export class Terminal implements AsyncDisposable {
     this.#options = options;
     this.#size = { cols: options.cols ?? 80, rows: options.rows ?? 24 };
     this.#pid = options.pid;
-    // Who only reads the output learns of the end there.
+    // Who only reads the output learns of the end there, and who only waits for the exit here.
     this.#exit.promise.catch(() => undefined);
+    this.#output.on('error', () => undefined);
   }
 
   /** Opens or joins; resolves when the program runs. @throws ApiError, ConnectionError */

@@ -31,6 +31,11 @@ test('pause, resume and stop say how the box is; update changes it; events tell 
     assert.match((await citb([verb, 'sleeper'])).err, new RegExp(`${id.trim()} is ${state}`));
   assert.notEqual((await citb(['pause', 'sleeper'])).code, 0);
 
+  services.host.takes = { saved_mib: 200, checkpoints_mib: 30 };
+  const { out: status } = await citb(['status']);
+  assert.match(status, /DISK +SAVED +CHECKPOINTS/);
+  assert.match(status, /1 MiB \/ 5 GiB +200 MiB +30 MiB/);
+
   const updated = await citb(['update', 'sleeper', '--idle', '0', '--timeout', '2h', '--on-timeout', 'pause', '--json']);
   const info = JSON.parse(updated.out) as { idle_s: number; on_timeout: string; expires: string };
   assert.deepEqual([info.idle_s, info.on_timeout], [0, 'pause']);

@@ -1,3 +1,4 @@
+import { ApiError } from '@citb/api';
 import type { LiveBox } from '../boxes/access.ts';
 import { boxPaths } from '../boxes/names.ts';
 import { discard, makeCheckpoint } from './make.ts';
@@ -8,6 +9,7 @@ import { takenBytes } from '../space/sizes.ts';
 /**
  * The checkpoint before a task: of the disk, so that a person can undo what an agent did. It never stands in a task's way: what is
  * too large, or does not work, is said in the box's log.
+ * @throws host_stopping alone: then the task waits for the next daemon, too
  */
 export async function checkpointBeforeTask(parts: CheckpointParts, box: LiveBox, taskId: string): Promise<void> {
   const { settings, access } = parts;
@@ -18,6 +20,7 @@ export async function checkpointBeforeTask(parts: CheckpointParts, box: LiveBox,
     await makeCheckpoint(parts, { boxId: box.id, name: null, kind: 'auto', taskId, memory: false });
     await expireOldest(parts, box.id, 'auto', settings.automatic);
   } catch (error) {
+    if (error instanceof ApiError && error.code === 'host_stopping') throw error;
     access.note(box.id, `no checkpoint before task ${taskId}: ${(error as Error).message}`);
   }
 }

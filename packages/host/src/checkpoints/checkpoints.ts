@@ -17,7 +17,7 @@ import { checkpointOf } from './rows.ts';
 export interface CheckpointsModule {
   /** For the routes. */
   readonly checkpoints: Checkpoints;
-  /** For the tasks. Never rejects. */
+  /** For the tasks. @throws host_stopping alone */
   beforeTask(box: LiveBox, taskId: string): Promise<void>;
   /** For the broker. @param name already harmless */
   byAgent(boxId: string, name: string): Promise<{ id: string; name: string | null }>;

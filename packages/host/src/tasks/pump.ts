@@ -32,8 +32,8 @@ export interface PumpParts {
   readonly patience: Patience;
   /** Resolves when the task may be handed over as far as the others are concerned, or is over, or the signal aborts. */
   readonly turn: (boxId: string, taskId: string, signal: AbortSignal) => Promise<void>;
-  /** Does what is to be done before the task, once. Never rejects. */
-  readonly prepare: (box: LiveBox, taskId: string) => Promise<void>;
+  /** Does what is to be done before the task, once. False: the host stops. */
+  readonly prepare: (box: LiveBox, taskId: string) => Promise<boolean>;
 }
 
 /**
@@ -54,7 +54,8 @@ export async function pump(parts: PumpParts, boxId: string, taskId: string, sign
     const box = await wake(parts, boxId, taskId, signal);
     if (box === 'no-box' || box === 'over') return box;
     const before = performance.now();
-    await parts.prepare(box, taskId);
+    // The next daemon goes on with the task.
+    if (!(await parts.prepare(box, taskId))) break;
     lastGood += performance.now() - before;
     let failure: unknown;
     const began = performance.now();

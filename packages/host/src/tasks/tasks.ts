@@ -22,7 +22,7 @@ export interface TasksParts {
   readonly clients: GuestClients;
   readonly keys: ModelKeys;
   readonly idempotency: Idempotency;
-  /** Called when a task's turn has come and nothing else is at work, before the box has it. Never rejects. */
+  /** Called when a task's turn has come and nothing else is at work, before the box has it. @throws host_stopping alone */
   readonly beforeTask?: (box: LiveBox, taskId: string) => Promise<void>;
   readonly patience?: Patience;
   readonly now?: () => Date;
@@ -116,18 +116,24 @@ export function createTasks({
     await turns.wait(boxId, hasCome, signal);
   }
 
-  async function prepare(box: LiveBox, taskId: string): Promise<void> {
+  /** Does what is done before a task, once. False: the host stops, and the next one does it. */
+  async function prepare(box: LiveBox, taskId: string): Promise<boolean> {
     const row = table.find(taskId);
-    if (row === undefined || !table.isHeld(row)) return;
-    await beforeTask(box, taskId);
+    if (row === undefined || !table.isHeld(row)) return true;
+    try {
+      await beforeTask(box, taskId);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'host_stopping') return false;
+      throw error;
+    }
     table.prepared(taskId);
+    return true;
   }
 
   /** First hand-over, while the caller waits: what the box says against the task is the caller's answer, and nothing is kept then. */
   async function offer(box: LiveBox, row: TaskRow): Promise<void> {
     try {
-      await prepare(box, row.id);
-      if (isOver(row.id)) return;
+      if (!(await prepare(box, row.id)) || isOver(row.id)) return;
       await handOver(table, clients.agent(box), row, stopped.signal);
       // Rolled back meanwhile, and the guest has a task again that is over.
       if (isOver(row.id)) await cancelInGuest(clients.agent(box), row.id, stopped.signal);

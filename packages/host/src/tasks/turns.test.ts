@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { ApiError } from '@citb/api';
 import { bench, code, contents, done, hello, read, until } from './bench.double.ts';
 
 /** Says what happens before tasks: the id of each, and how many tasks the guest knew then. */
@@ -67,6 +68,26 @@ suite('tasks that wait for each other', () => {
     }
     assert.deepEqual([...it.agent.journals.keys()], ids);
     assert.deepEqual(before, ids);
+  });
+
+  test('a daemon that is told to stop leaves what it could not prepare to the next one', async () => {
+    const before: string[] = [];
+    let stopping = false;
+    await using it = await bench({
+      beforeTask: async (_box, id) => {
+        before.push(id);
+        if (stopping) throw new ApiError('host_stopping');
+      },
+    });
+    const one = await it.tasks.start('box', hello);
+    const two = await it.tasks.start('box', hello);
+    stopping = true;
+    it.agent.emit(one.id, done);
+    await until(() => before.length === 2);
+    stopping = false;
+    await it.restart();
+    await until(() => it.agent.journals.has(two.id));
+    assert.deepEqual(before, [one.id, two.id, two.id]);
   });
 
   test('a daemon that ends before the guest has the task prepares it again; after that never, also when nobody knows whether it has it', async () => {

@@ -6,6 +6,8 @@ import type { BoxesDouble } from './boxes.ts';
 export class HostDouble implements HostInfo {
   /** What `health` answers; tests change it. */
   current: HostHealth = { status: 'ok', version: '0.0.0-test', vmm: 'double', accelerator: 'none', reason: 'a double runs nothing' };
+  /** What each box takes beside its disk. */
+  takes = { saved_mib: 0, checkpoints_mib: 0 };
   readonly #boxes: BoxesDouble;
   readonly #started = Date.now();
 
@@ -51,8 +53,7 @@ export class HostDouble implements HostInfo {
         vm_ip: box.vm_ip,
         age_s: (Date.now() - Date.parse(box.created)) / 1000,
         disk_used_mib: 1,
-        saved_mib: 0,
-        checkpoints_mib: 0,
+        ...this.takes,
         disk_mib: box.disk_mib,
         memory_used_mib: 10,
         memory_mib: box.memory_mib,
