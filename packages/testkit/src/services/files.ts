@@ -24,7 +24,9 @@ export class FilesDouble implements Files {
     if (!(await stat(folder)).isDirectory()) throw new ApiError('not_a_directory');
     const names = await readdir(folder, { recursive: query.recursive });
     const paths = names.map((name) => path.posix.join(query.path, name)).toSorted();
-    const entries = await Promise.all(paths.slice(0, query.limit).map((name) => entryOf(root, name)));
+    // What goes while it is looked at is not there.
+    const found = await Promise.all(paths.slice(0, query.limit).map((name) => entryOf(root, name).catch(() => undefined)));
+    const entries = found.filter((entry) => entry !== undefined);
     return { entries, truncated: paths.length > query.limit };
   }
 
