@@ -110,13 +110,12 @@ export class BoxesDouble implements Boxes {
   }
 
   async update(id: string, { labels, idleS, keepAliveUntil, timeoutS, onTimeout }: BoxChange): Promise<Box> {
-    const date = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
     const box: Box = {
       ...this.need(id),
       ...(labels === undefined ? {} : { labels: { ...labels } }),
       ...(idleS === undefined ? {} : { idle_s: idleS }),
-      ...(keepAliveUntil === undefined ? {} : { keep_alive_until: date(keepAliveUntil) }),
-      ...(timeoutS === undefined ? {} : { expires: date(timeoutS === null ? null : Date.now() + timeoutS * 1000) }),
+      ...(keepAliveUntil === undefined ? {} : { keep_alive_until: dateOf(keepAliveUntil) }),
+      ...(timeoutS === undefined ? {} : { expires: dateOf(timeoutS === null ? null : Date.now() + timeoutS * 1000) }),
       ...(onTimeout === undefined ? {} : { on_timeout: onTimeout }),
     };
     this.all.set(id, box);
@@ -166,6 +165,10 @@ export class BoxesDouble implements Boxes {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
+}
+
+function dateOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }
 
 function newBox(request: NewBox, index: number): Box {
