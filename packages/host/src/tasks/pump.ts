@@ -8,6 +8,7 @@ import { maxEventLine, parseGuestEvent } from './guest-event.ts';
 import { forgetInGuest, handOver } from './handover.ts';
 import type { RecordEvents } from './record.ts';
 import type { TaskTable } from './table.ts';
+import type { Turns } from './turns.ts';
 
 /** How patient a pump is, in ms. */
 export interface Patience {
@@ -30,10 +31,7 @@ export interface PumpParts {
   readonly access: BoxAccess;
   readonly clients: GuestClients;
   readonly patience: Patience;
-  /** Resolves when the task may be handed over as far as the others are concerned, or is over, or the signal aborts. */
-  readonly turn: (boxId: string, taskId: string, signal: AbortSignal) => Promise<void>;
-  /** Does what is to be done before the task, once. False: the host stops. */
-  readonly prepare: (box: LiveBox, taskId: string) => Promise<boolean>;
+  readonly turns: Turns;
 }
 
 /**
@@ -44,7 +42,7 @@ export interface PumpParts {
  */
 export async function pump(parts: PumpParts, boxId: string, taskId: string, signal: AbortSignal): Promise<'over' | 'no-box'> {
   const { table, record, access, patience } = parts;
-  await parts.turn(boxId, taskId, signal);
+  await parts.turns.wait(boxId, taskId, signal);
   let lastGood = performance.now();
   for (let failures = 0; !signal.aborted;) {
     const asked = performance.now();
@@ -55,7 +53,7 @@ export async function pump(parts: PumpParts, boxId: string, taskId: string, sign
     if (box === 'no-box' || box === 'over') return box;
     const before = performance.now();
     // The next daemon goes on with the task.
-    if (!(await parts.prepare(box, taskId))) break;
+    if (!(await parts.turns.prepare(box, taskId))) break;
     lastGood += performance.now() - before;
     let failure: unknown;
     const began = performance.now();

@@ -1,4 +1,4 @@
-import { agentPaths, ApiError, limits, type AgentTaskRequest, type Task } from '@citb/api';
+import { agentPaths, ApiError, limits, type Task } from '@citb/api';
 import type { BoxAccess, LiveBox } from '../boxes/access.ts';
 import type { ModelKeys } from '../boxes/ports.ts';
 import type { GuestClients } from '../guest/clients.ts';
@@ -13,8 +13,9 @@ import { defaultPatience, pump, type Patience, type PumpParts } from './pump.ts'
 import { createRecorder, type RecordEvents } from './record.ts';
 import { readEvents } from './stream.ts';
 import { endStrangers } from './strangers.ts';
+import { agentRequest, identityOf, keyScope } from './request.ts';
 import { createTaskTable, taskOf, type TaskRow } from './table.ts';
-import { Turns } from './turns.ts';
+import { type BeforeTask, Turns } from './turns.ts';
 
 export interface TasksParts {
   readonly store: Store;
@@ -22,8 +23,7 @@ export interface TasksParts {
   readonly clients: GuestClients;
   readonly keys: ModelKeys;
   readonly idempotency: Idempotency;
-  /** Called when a task's turn has come and nothing else is at work, before the box has it. @throws host_stopping alone */
-  readonly beforeTask?: (box: LiveBox, taskId: string) => Promise<void>;
+  readonly beforeTask?: BeforeTask;
   readonly patience?: Patience;
   readonly now?: () => Date;
 }
@@ -58,7 +58,7 @@ export function createTasks({
 }: TasksParts): TasksService {
   const table = createTaskTable(store);
   const hub = new TaskHub();
-  const turns = new Turns();
+  const turns = new Turns(table, beforeTask);
   const recorder = createRecorder(store, table, hub, now);
   const record: RecordEvents = (taskId, events) => {
     const recorded = recorder(taskId, events);
@@ -66,7 +66,7 @@ export function createTasks({
     if (over !== undefined) turns.moveOn(over.box_id);
     return recorded;
   };
-  const pumpParts: PumpParts = { table, record, access, clients, patience, turn, prepare };
+  const pumpParts: PumpParts = { table, record, access, clients, patience, turns };
   const stopped = new AbortController();
   const pumps = new Map<string, { boxId: string; abort: AbortController; done: Promise<void> }>();
   /** Tasks whose first hand-over is under way: no pump yet, so that its failure can still be the caller's answer. */
@@ -107,33 +107,10 @@ export function createTasks({
     return table.find(taskId)?.ended !== null;
   }
 
-  /** Tasks wait here and not in the box for those before them: what is done before a task is to find just what they left. */
-  async function turn(boxId: string, taskId: string, signal: AbortSignal): Promise<void> {
-    const hasCome = (): boolean => {
-      const row = table.find(taskId);
-      return row === undefined || !table.isHeld(row) || table.unfinishedOf(boxId)[0]?.id === taskId;
-    };
-    await turns.wait(boxId, hasCome, signal);
-  }
-
-  /** Does what is done before a task, once. False: the host stops, and the next one does it. */
-  async function prepare(box: LiveBox, taskId: string): Promise<boolean> {
-    const row = table.find(taskId);
-    if (row === undefined || !table.isHeld(row)) return true;
-    try {
-      await beforeTask(box, taskId);
-    } catch (error) {
-      if (error instanceof ApiError && error.code === 'host_stopping') return false;
-      throw error;
-    }
-    table.prepared(taskId);
-    return true;
-  }
-
   /** First hand-over, while the caller waits: what the box says against the task is the caller's answer, and nothing is kept then. */
   async function offer(box: LiveBox, row: TaskRow): Promise<void> {
     try {
-      if (!(await prepare(box, row.id)) || isOver(row.id)) return;
+      if (!(await turns.prepare(box, row.id)) || isOver(row.id)) return;
       await handOver(table, clients.agent(box), row, stopped.signal);
       // Rolled back meanwhile, and the guest has a task again that is over.
       if (isOver(row.id)) await cancelInGuest(clients.agent(box), row.id, stopped.signal);
@@ -222,7 +199,7 @@ export function createTasks({
       if (keys.forBox(boxId) === undefined) throw new ApiError('no_model_key');
       const { row, added } = add(boxId, request, idempotencyKey);
       if (!added) return again(row);
-      const ahead = table.unfinishedOf(boxId).findIndex(({ id }) => id === row.id);
+      const ahead = turns.ahead(boxId, row.id);
       if (ahead > 0) {
         record(row.id, [{ event: { type: 'status', content: { status: 'queued', position: ahead } } }]);
       } else {
@@ -309,17 +286,4 @@ export function createTasks({
       ]);
     },
   };
-}
-
-function agentRequest(id: string, { prompt, files, context, options }: NewTask): AgentTaskRequest {
-  return { id, prompt, files: { ...files }, options, ...(context === undefined ? {} : { context: [...context] }) };
-}
-
-function keyScope(boxId: string): string {
-  return `tasks/${boxId}`;
-}
-
-/** What makes two requests the same: all but the model key, which may be renewed between them. */
-function identityOf({ prompt, files, context, options }: NewTask): unknown {
-  return { prompt, files, context, options };
 }
