@@ -51,6 +51,8 @@ export function commands(name, args) {
       return { machines: true, steps: [program('packages/host/src/main.ts', ...args)] };
     case 'bench':
       return { machines: true, steps: [program('bench/main.ts', ...args)] };
+    case 'chaos':
+      return { machines: true, steps: [images, program('test/chaos/main.ts', ...args)] };
     case 'demo':
       return { machines: true, steps: [program('scripts/demo.ts', ...args)] };
     default:

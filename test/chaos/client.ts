@@ -59,6 +59,7 @@ export class Client {
   }
 }
 
+// eslint-disable-next-line typescript/no-unnecessary-type-parameters
 export function jsonOf<T>(answer: Answer): T {
   return JSON.parse(answer.body.toString()) as T;
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultDataDir } from '@citb/images';
 import { patience, until } from '../vm/harness.ts';
 import type { DieAt } from './double/death.ts';
@@ -54,14 +55,18 @@ export class Daemon implements AsyncDisposable {
   /** Resolves when the present one listens. @throws Violation when it does not come up */
   async up(): Promise<string> {
     for (;;) {
-      const ready = this.#ready;
-      await ready;
-      if (ready === this.#ready) return this.#url;
+      await this.#ready;
+      if (this.#alive) return this.#url;
+      await sleep(5);
     }
   }
 
   get pid(): number {
     return this.#child?.pid ?? 0;
+  }
+
+  get #alive(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** The end of what the present one has logged. */
@@ -86,13 +91,15 @@ export class Daemon implements AsyncDisposable {
       await this.up();
       const child = this.#child;
       if (this.driver !== 'double' || child === undefined) return;
+      // Its death may not have been told yet.
+      await sleep(5);
       const heard = await new Promise<boolean>((resolve) => {
         child.once('message', () => resolve(true));
         child.once('exit', () => resolve(false));
         if (child.connected) child.send({ dieAt: null } satisfies DieAt, () => undefined);
         else resolve(false);
       });
-      if (heard && child === this.#child && child.signalCode === null) return;
+      if (heard && child === this.#child && this.#alive) return;
     }
   }
 

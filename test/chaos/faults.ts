@@ -13,34 +13,29 @@ export async function strike(fault: Fault, daemon: Daemon, client: Client, lanes
   const lane = lanes[fault.lane];
   if (lane === undefined) return false;
   await sleep(fault.afterMs);
-  switch (fault.victim) {
-    case 'daemon':
-    case 'daemon at a step':
-    case 'daemon twice':
-      for (const each of lanes) each.disturbed = true;
-      if (fault.victim === 'daemon twice') daemon.nextDiesAt(fault.steps);
-      if (fault.victim === 'daemon at a step') daemon.dieAt(fault.steps);
-      else daemon.kill();
-      return true;
-    case 'vmm':
-      lane.disturbed = true;
-      for (const box of lane.boxes.values()) box.states = new Set([...box.states, ...(box.states.has('running') ? ['stopped'] : [])]);
-      return killMachine(daemon.dataDir, lane);
-    case 'envd':
-    case 'agent': {
-      const box = lane.boxes.get('first');
-      if (box === undefined || (fault.victim === 'agent' && !box.agent)) return false;
-      lane.disturbed = true;
-      // The command itself wakes it.
-      box.states = new Set(anyState);
-      const outcome = await exec(client, box.id, fault.victim === 'envd' ? commands.killEnvd : commands.killAgent);
-      return outcome === undefined || outcome.code === 'ok' || outcome.code.startsWith('exit');
-    }
-  }
+  if (fault.victim === 'vmm') return killMachine(daemon.dataDir, lane);
+  if (fault.victim === 'envd' || fault.victim === 'agent') return await killService(fault.victim, client, lane);
+  for (const each of lanes) each.disturbed = true;
+  if (fault.victim === 'daemon twice') daemon.nextDiesAt(fault.steps);
+  if (fault.victim === 'daemon at a step') daemon.dieAt(fault.steps);
+  else daemon.kill();
+  return true;
+}
+
+async function killService(service: 'envd' | 'agent', client: Client, lane: Lane): Promise<boolean> {
+  const box = lane.boxes.get('first');
+  if (box === undefined || (service === 'agent' && !box.agent)) return false;
+  lane.disturbed = true;
+  // The command itself wakes it.
+  box.states = new Set(anyState);
+  const outcome = await exec(client, box.id, service === 'envd' ? commands.killEnvd : commands.killAgent);
+  return outcome === undefined || outcome.code === 'ok' || outcome.code.startsWith('exit');
 }
 
 /** All machines of the lane, as the database has them; a pid that is just being used again is no other's: the host's folder is private to the suite. */
 function killMachine(dataDir: string, lane: Lane): boolean {
+  lane.disturbed = true;
+  for (const box of lane.boxes.values()) if (box.states.has('running')) box.states = new Set([...box.states, 'stopped']);
   const ids = new Set([...lane.boxes.values()].map((box) => box.id));
   const pids = readDatabase(dataDir, (database) =>
     database.boxes().flatMap((row) => (ids.has(row.id) && row.pid !== null ? [row.pid] : [])),

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { anyState, type FollowedTask, KnownBox } from './box.ts';
 import { readDatabase } from './check/database.ts';
 import type { Answer, Client, Outcome } from './client.ts';
@@ -6,9 +5,10 @@ import { jsonOf } from './client.ts';
 import { commands } from './commands.ts';
 import { exec } from './exec.ts';
 import { follow } from './follow.ts';
-import { hashOf } from './hash.ts';
+import { contentOf, hashOf } from './hash.ts';
+import { importBox } from './import.ts';
 import type { Operation, Which } from './plan.ts';
-import { Random } from './random.ts';
+import { forgets, moved, put, removed, same } from './steps.ts';
 import { Violation } from './violation.ts';
 import { emptyWorld, type Step, type World, taskFile } from './world.ts';
 
@@ -36,7 +36,7 @@ export class Lane {
     if (known === undefined) return;
     switch (operation.kind) {
       case 'write': {
-        const content = bytes(operation.bytes, operation.content);
+        const content = contentOf(operation.bytes, operation.content);
         const path = `/v1/boxes/${known.id}/files/content?path=${operation.path}`;
         return void (await this.#step(
           known,
@@ -280,23 +280,10 @@ export class Lane {
     if (exported === undefined) return;
     if (exported.code !== 'ok') return this.#excuse(exported, 'export');
     const userId = `${this.#name}-second`;
-    const id = await this.#import(userId, exported.body);
-    if (id === undefined) return;
+    const { id, refusal } = await importBox(this.#client, userId, exported.body);
+    if (id === undefined) return this.#excuse(refusal, 'import');
     const cold = worlds.map((world) => ({ ...world, memory: null }));
     this.boxes.set('second', new KnownBox(id, userId, source.agent, cold, ['stopped']));
-  }
-
-  /** An import has no key by which it could be asked again; but its user has the box, or not. */
-  async #import(userId: string, file: Buffer): Promise<string | undefined> {
-    for (;;) {
-      const headers = { 'Content-Type': 'application/vnd.citb.box+tar' };
-      const outcome = await this.#client.ask('POST', `/v1/boxes/import?user_id=${encodeURIComponent(userId)}`, { bytes: file, headers });
-      if (outcome?.code === 'ok') return jsonOf<{ id: string }>(outcome).id;
-      if (outcome !== undefined) return void this.#excuse(outcome, 'import');
-      const found = await this.#insist('GET', `/v1/boxes?user_id=${encodeURIComponent(userId)}`);
-      const [box] = jsonOf<{ boxes: { id: string }[] }>(found).boxes;
-      if (box !== undefined) return box.id;
-    }
   }
 
   #insist(...request: Parameters<Client['insist']>): Promise<Answer> {
@@ -337,32 +324,4 @@ export class Lane {
 
 function said({ code, status, body }: Answer): string {
   return `${status} ${code}: ${body.toString().slice(0, 1000)}`;
-}
-
-function bytes(length: number, seed: number): Buffer {
-  const random = new Random(String(seed));
-  const block = createHash('sha256')
-    .update(String(random.below(2 ** 40)))
-    .digest();
-  return Buffer.alloc(length, block);
-}
-
-const same = (world: World): Step => ({ answer: 'ok', world });
-const forgets = (world: World): Step => ({ answer: 'ok', world: { ...world, memory: null } });
-
-function put(path: string, content: Buffer): (world: World) => Step {
-  const hash = hashOf(content);
-  return (world) => ({ answer: 'ok', world: { ...world, files: { ...world.files, [path]: hash } } });
-}
-
-function removed(world: World, path: string): Step {
-  const { [path]: content, ...files } = world.files;
-  return content === undefined ? { answer: 'file_not_found', world } : { answer: 'ok', world: { ...world, files } };
-}
-
-function moved(world: World, from: string, to: string): Step {
-  const { [from]: content, ...files } = world.files;
-  return content === undefined
-    ? { answer: 'file_not_found', world }
-    : { answer: 'ok', world: { ...world, files: { ...files, [to]: content } } };
 }

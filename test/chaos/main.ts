@@ -1,38 +1,15 @@
-import { randomBytes } from 'node:crypto';
-import { parseArgs } from 'node:util';
-import type { Driver } from './daemon.ts';
-import { seedOfRound } from './random.ts';
-import { Suite } from './suite.ts';
+import { readOptions, usage } from './options.ts';
+import { roundLines, summaryLines } from './report.ts';
+import { run } from './run.ts';
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '1000' },
-    driver: { type: 'string' },
-    seed: { type: 'string', default: process.env['CITB_SEED'] ?? randomBytes(6).toString('hex') },
-    minutes: { type: 'string' },
-    'keep-going': { type: 'boolean', default: false },
-  },
-});
-const seed = values.seed;
-await using suite = await Suite.start((values.driver ?? 'double') as Driver);
-let failures = 0;
-for (let round = 0; round < Number(values.rounds); round += 1) {
-  const result = await suite.round(seedOfRound(seed, round));
-  console.log(
-    round,
-    result.seed,
-    Math.round(result.ms),
-    JSON.stringify(result.report),
-    result.openFiles,
-    Math.round(result.memoryMib),
-    result.failure?.error.message ?? 'ok',
-  );
-  if (result.failure !== undefined) {
-    failures += 1;
-    console.log(result.failure.history.join('\n'));
-    console.log(result.failure.log.slice(-3000));
-    if (!(result.failure.error.name === 'Violation')) console.log(result.failure.error.stack);
-    if (!values['keep-going']) break;
-  }
+/** `npm run chaos`: many rounds, a line for each; ends with 1 when one of them did not hold. */
+const say = (lines: readonly string[]): void => void process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+
+if (process.argv.includes('--help')) say([usage]);
+else {
+  const options = readOptions(process.argv.slice(2), process.env);
+  say([`seed ${options.seed}: ${options.rounds.double} rounds on the double, ${options.rounds.qemu} on real machines`]);
+  const report = await run(options, (driver, number, result) => say(roundLines(driver, number, result)));
+  say(summaryLines(options.seed, report));
+  process.exitCode = report.results.some((result) => result.failure !== undefined) ? 1 : 0;
 }
-console.log('failures', failures);

@@ -90,41 +90,36 @@ export function planOf(seed: string, shape: Shape): Phase[] {
     };
     const kind = random.weighted(weights);
     const path = random.pick(paths);
-    switch (kind) {
-      case 'create':
-        return { kind, box, runtime };
-      case 'write':
-        return {
-          kind,
-          box,
-          path,
-          bytes: random.percent(20) ? random.below(400_000) : random.below(2000),
-          content: random.below(1_000_000),
-        };
-      case 'exec':
-        return { kind, box, path: random.pick(['a.txt', 'b.txt']), text: name('t') };
-      case 'move':
-        return { kind, box, from: path, to: random.pick(paths.filter((each) => each !== path)) };
-      case 'remove':
-      case 'read':
-        return { kind, box, path };
-      case 'remember':
-        return { kind, box, word: name('w') };
-      case 'task':
-        return { kind, box, mark: name('mark-'), background: random.percent(50), words: 1 + random.below(20), ms: random.below(40) };
-      case 'checkpoint':
-        return { kind, box, memory: random.percent(70) };
-      case 'restore':
-      case 'forget':
-        return { kind, box, checkpoint: random.below(5) };
-      case 'pause':
-      case 'resume':
-      case 'stop':
-      case 'kill':
-      case 'fork':
-      case 'transfer':
-        return { kind, box };
-    }
+    const details: Readonly<Record<Operation['kind'], () => Operation>> = {
+      create: () => ({ kind: 'create', box, runtime }),
+      write: () => {
+        const bytes = random.percent(20) ? random.below(400_000) : random.below(2000);
+        return { kind: 'write', box, path, bytes, content: random.below(1_000_000) };
+      },
+      exec: () => ({ kind: 'exec', box, path: random.pick(['a.txt', 'b.txt']), text: name('t') }),
+      move: () => ({ kind: 'move', box, from: path, to: random.pick(paths.filter((each) => each !== path)) }),
+      remove: () => ({ kind: 'remove', box, path }),
+      read: () => ({ kind: 'read', box, path }),
+      remember: () => ({ kind: 'remember', box, word: name('w') }),
+      task: () => ({
+        kind: 'task',
+        box,
+        mark: name('mark-'),
+        background: random.percent(50),
+        words: 1 + random.below(20),
+        ms: random.below(40),
+      }),
+      checkpoint: () => ({ kind: 'checkpoint', box, memory: random.percent(70) }),
+      restore: () => ({ kind: 'restore', box, checkpoint: random.below(5) }),
+      forget: () => ({ kind: 'forget', box, checkpoint: random.below(5) }),
+      pause: () => ({ kind: 'pause', box }),
+      resume: () => ({ kind: 'resume', box }),
+      stop: () => ({ kind: 'stop', box }),
+      kill: () => ({ kind: 'kill', box }),
+      fork: () => ({ kind: 'fork', box }),
+      transfer: () => ({ kind: 'transfer', box }),
+    };
+    return details[kind]();
   }
 
   function fault(): Fault {

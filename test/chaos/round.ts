@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { KnownBox } from './box.ts';
 import { checkContents } from './check/contents.ts';
 import { leaksOf, type SeenRuns } from './check/leaks.ts';
+import { openFiles, ownMemoryMib } from './check/processes.ts';
 import { type Client, jsonOf } from './client.ts';
 import type { Daemon } from './daemon.ts';
 import { strike } from './faults.ts';
@@ -13,6 +14,10 @@ import { Violation } from './violation.ts';
 const deadlineMs = 240_000;
 /** What is on its way when all is compared must be gone within this, ms: sooner than maintenance, every 60 s, would hide it. */
 const leakMs = 20_000;
+
+/** Three times what a daemon has after its start. */
+const maxOpenFiles = 120;
+const maxMemoryMib = 400;
 
 /** What a round did. */
 export interface RoundReport {
@@ -43,7 +48,17 @@ export class Round {
     }
     for (const lane of this.lanes) for (const which of lane.boxes.keys()) await lane.kill(which);
     await this.#checkLeaks();
+    this.#checkDaemon();
     this.report.checks += 1;
+  }
+
+  /** With no box left the daemon holds what it does at its start, and the connections of its callers. */
+  #checkDaemon(): void {
+    const { pid } = this.#daemon;
+    const files = openFiles(pid);
+    if (files.length > maxOpenFiles) throw new Violation(`the daemon has ${files.length} files open with no box left: ${files.join(' ')}`);
+    const mib = ownMemoryMib(pid);
+    if (mib > maxMemoryMib) throw new Violation(`the daemon has ${Math.round(mib)} MiB of memory with no box left`);
   }
 
   async #work({ lanes, faults }: Phase): Promise<void> {

@@ -78,5 +78,11 @@ function distinct(worlds: readonly World[]): World[] {
 }
 
 function keyOf({ files, marks, open, memory }: World): string {
-  return JSON.stringify([Object.entries(files).toSorted(), marks, Object.entries(open).toSorted(), memory]);
+  return JSON.stringify([sorted(files), marks, sorted(open), memory]);
+}
+
+function sorted(record: Readonly<Record<string, string>>): string[] {
+  return Object.entries(record)
+    .map(([name, value]) => `${name} ${value}`)
+    .toSorted();
 }

@@ -42,17 +42,17 @@ export function startAgent(state: GuestState, token: () => string, restored: boo
         );
       emit(task, { type: 'status', content: { status: 'started' } });
     }
-    const answer = prompt.includes('scenario:recall') ? JSON.stringify(state.said) : 'word '.repeat(number(prompt, 'words')).trim();
-    const deltas = answer.startsWith('[') ? [answer] : answer.split(' ');
+    const said = prompt.includes('scenario:recall') ? JSON.stringify(state.said) : 'word '.repeat(number(prompt, 'words')).trim();
+    const deltas = said.startsWith('[') ? [said] : said.split(' ');
     for (let index = task.events.length - 1; index < deltas.length; index += 1) {
       await sleep(number(prompt, 'ms'), undefined, { signal: stopped.signal });
       if (isOver(task)) return;
       emit(task, { type: 'text_delta', content: deltas[index] ?? '', index: 0 });
     }
-    emit(task, { type: 'text', content: answer });
+    emit(task, { type: 'text', content: said });
     state.say(`user: ${prompt}`);
-    state.say(`assistant: ${answer}`);
-    end(task, 'done', answer);
+    state.say(`assistant: ${said}`);
+    end(task, 'done', said);
   }
 
   async function work(): Promise<void> {

@@ -9,7 +9,7 @@ export interface CommandParts {
   /** The machine's memory. */
   readonly memory: Record<string, unknown>;
   /** Kills a service of the guest with -9. */
-  kill(service: 'envd' | 'agent'): void;
+  readonly kill: (service: 'envd' | 'agent') => void;
 }
 
 /** envd's process service, for just the commands that the suite gives ({@link commands}). */

@@ -18,32 +18,26 @@ export interface DieAt {
  */
 export function nameSteps(step: Step): void {
   const write = /^\s*(?:INSERT|UPDATE|DELETE|COMMIT|REPLACE)/i;
-  const { run } = StatementSync.prototype;
-  StatementSync.prototype.run = function named(this: StatementSync, ...args: Parameters<typeof run>) {
-    if (write.test(this.sourceSQL)) step(`sql ${nameOf(this.sourceSQL)}`);
-    return run.apply(this, args);
-  } as typeof run;
-  const { exec } = DatabaseSync.prototype;
-  DatabaseSync.prototype.exec = function named(this: DatabaseSync, sql: string) {
+  const sqlStep = (sql: string): void => {
     if (write.test(sql)) step(`sql ${nameOf(sql)}`);
-    exec.call(this, sql);
   };
-  for (const name of ['rename', 'rm', 'link', 'mkdir', 'copyFile', 'writeFile'] as const) wrap(fsPromises, name, step);
-  for (const name of ['renameSync', 'rmSync', 'mkdirSync', 'writeFileSync'] as const) wrap(fs, name, step);
-  const { spawn } = childProcess;
-  childProcess.spawn = ((...args: Parameters<typeof spawn>) => {
-    step(`spawn ${String(args[0]).split('/').at(-1)}`);
-    return spawn(...args);
-  }) as typeof spawn;
+  before(StatementSync.prototype, 'run', (statement) => sqlStep((statement as StatementSync).sourceSQL));
+  before(DatabaseSync.prototype, 'exec', (_database, sql) => sqlStep(String(sql)));
+  for (const name of ['rename', 'rm', 'link', 'mkdir', 'copyFile', 'writeFile'])
+    before(fsPromises, name, (_module, path) => step(`${name} ${lastPart(path)}`));
+  for (const name of ['renameSync', 'rmSync', 'mkdirSync', 'writeFileSync'])
+    before(fs, name, (_module, path) => step(`${name} ${lastPart(path)}`));
+  before(childProcess, 'spawn', (_module, program) => step(`spawn ${String(program).split('/').at(-1)}`));
   syncBuiltinESMExports();
 }
 
-function wrap<N extends string>(module: { [K in N]: (...args: never[]) => unknown }, name: N, step: Step): void {
-  const original = module[name] as (...args: unknown[]) => unknown;
-  module[name] = ((...args: unknown[]) => {
-    step(`${name} ${lastPart(args[0])}`);
-    return original(...args);
-  }) as (typeof module)[N];
+/** Has something done before each call of a method. */
+function before(owner: object, name: string, act: (owner: unknown, first: unknown) => void): void {
+  const original = Reflect.get(owner, name) as (...args: unknown[]) => unknown;
+  Reflect.set(owner, name, function named(this: unknown, ...args: unknown[]) {
+    act(this, args[0]);
+    return Reflect.apply<unknown, unknown[], unknown>(original, this, args);
+  });
 }
 
 /** The kind of file, without what is chance in its name. */

@@ -17,7 +17,7 @@ export class RecordDisk implements Disposable {
   }
 
   /** All records, oldest first; call it once, before the first append. */
-  *read(): Generator<unknown> {
+  *read(): Generator {
     for (;;) {
       const length = this.#bytes(this.#end, headerBytes).readUInt32BE();
       if (length === 0) return;

@@ -19,7 +19,8 @@ const respawnMs = 100;
  * A box of the double: envd and the agent server over one file as disk. Its memory has the box's token, the word it was told to
  * remember, and that it was up; so a machine that was restored goes on where it was, and one that is booted has nothing but its disk.
  */
-export function serve({ folder, memory, ports, listen }: DoubleGuest): void {
+export function serve(guest: DoubleGuest): void {
+  const { folder, memory, ports } = guest;
   const state = new GuestState(new RecordDisk(join(folder, 'disk.img')));
   const token = (): string => (typeof memory['token'] === 'string' ? memory['token'] : '');
   const processes = connectNodeAdapter({ routes: (router) => processService(router, { state, memory, kill }) });
@@ -30,8 +31,8 @@ export function serve({ folder, memory, ports, listen }: DoubleGuest): void {
   const processServer = envd.listeners('request').at(0);
   envd.removeAllListeners('request');
   envd.on('request', (request, response) => {
-    if (request.url?.startsWith('/process.') !== true) return void processServer?.call(envd, request, response);
-    if (request.headers['x-access-token'] === token()) processes(request, response);
+    if (request.url?.startsWith('/process.') !== true) processServer?.call(envd, request, response);
+    else if (request.headers['x-access-token'] === token()) processes(request, response);
     else response.writeHead(401).end();
   });
   const agentServer = guestServer((question, response) => {
@@ -44,8 +45,11 @@ export function serve({ folder, memory, ports, listen }: DoubleGuest): void {
     [agentServer, new Set()],
   ]);
   for (const [index, server] of [envd, agentServer].entries())
-    listen(ports[index] ?? 0, (socket) => {
-      if (down.has(server)) return void socket.resetAndDestroy();
+    guest.listen(ports[index] ?? 0, (socket) => {
+      if (down.has(server)) {
+        socket.resetAndDestroy();
+        return;
+      }
       connections.get(server)?.add(socket);
       socket.once('close', () => connections.get(server)?.delete(socket));
       server.emit('connection', socket);

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import type { Driver } from './daemon.ts';
+
+/** What a run of the suite is to do. */
+export interface Options {
+  readonly seed: string;
+  readonly rounds: Readonly<Record<Driver, number>>;
+  /** No round begins later than this, ms from the start. */
+  readonly forMs: number;
+  /** Hosts of the double at the same time. */
+  readonly jobs: number;
+  /** Goes on after a failed round. */
+  readonly keepGoing: boolean;
+}
+
+export const usage = `npm run chaos -- [--rounds 1000] [--driver double|qemu] [--seed SEED] [--minutes N] [--jobs 2] [--keep-going]
+  Without --driver one round in twenty is on real machines. The seed may also come as CITB_SEED.`;
+
+/** One round in so many is on real machines. */
+const realShare = 20;
+
+/** @throws in words when an option makes no sense */
+export function readOptions(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '1000' },
+      driver: { type: 'string' },
+      seed: { type: 'string', default: env['CITB_SEED'] ?? randomBytes(6).toString('hex') },
+      minutes: { type: 'string' },
+      jobs: { type: 'string', default: '2' },
+      'keep-going': { type: 'boolean', default: false },
+    },
+  });
+  const rounds = positive('--rounds', values.rounds);
+  return {
+    seed: values.seed,
+    rounds: share(rounds, values.driver),
+    forMs: values.minutes === undefined ? Infinity : positive('--minutes', values.minutes) * 60_000,
+    jobs: positive('--jobs', values.jobs),
+    keepGoing: values['keep-going'],
+  };
+}
+
+function share(rounds: number, driver: string | undefined): Options['rounds'] {
+  if (driver === 'double') return { double: rounds, qemu: 0 };
+  if (driver === 'qemu') return { double: 0, qemu: rounds };
+  if (driver !== undefined) throw new Error('--driver must be double or qemu');
+  const qemu = Math.floor(rounds / realShare);
+  return { double: rounds - qemu, qemu };
+}
+
+function positive(name: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${name} must be a whole number from 1 on`);
+  return number;
+}
