@@ -24,7 +24,7 @@ export interface Template {
 }
 
 /** Changes when what is done to a machine before it becomes a template changes. */
-const recipe = 1;
+const recipe = 2;
 
 /** All that a template depends on: it is never used when one of them is another. Sixteen hex digits. */
 export function templateKey(imageKey: string, shape: Shape, report: Pick<VmmReport, 'version' | 'accelerator'>, model: string): string {

@@ -45,6 +45,8 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
     ['-netdev', networkOption(spec), '-device', `${x86_64.devices.network},netdev=net`],
     // At most 1 KiB a second of the host's randomness: enough to seed, too little to be a load.
     ['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', `${x86_64.devices.random},rng=rng,max-bytes=1024,period=1000`],
+    // The guest says which of its memory it has no use for, in blocks of 2 MiB; the host takes it back.
+    ['-device', `${x86_64.devices.balloon},free-page-reporting=on`],
     ['-serial', `unix:${files.serial},server=on,wait=off`, '-qmp', `unix:${files.qmp},server=on,wait=off`],
     incoming ? ['-incoming', 'defer'] : [],
   ].flat();

@@ -34,7 +34,17 @@ export async function snapshotKey(spec: VmSpec, version: string, accelerator: Ac
   const cpu = accelerator === 'kvm' ? await hostCpu() : x86_64.cpu.tcg;
   const drives = spec.drives.map((drive) => (drive.readOnly ? 'ro' : 'rw')).join('+');
   const broker = spec.brokerSocket === undefined ? 'closed' : 'broker';
-  return ['qemu', version, accelerator, cpu, `${spec.machine.cpus}x${spec.machine.memoryMib}`, x86_64.machine, drives, broker].join('/');
+  return [
+    'qemu',
+    version,
+    accelerator,
+    cpu,
+    `${spec.machine.cpus}x${spec.machine.memoryMib}`,
+    x86_64.machine,
+    drives,
+    broker,
+    'balloon',
+  ].join('/');
 }
 
 /**

@@ -9,7 +9,7 @@ export const x86_64 = {
   machine: 'microvm,acpi=on',
   cpu: { kvm: 'host', tcg: 'max' },
   /** virtio-mmio names; with PCI they would end in `-pci`. */
-  devices: { disk: 'virtio-blk-device', network: 'virtio-net-device', random: 'virtio-rng-device' },
+  devices: { disk: 'virtio-blk-device', network: 'virtio-net-device', random: 'virtio-rng-device', balloon: 'virtio-balloon-device' },
   /** Enough for a kernel to reach its init and to power off, when there is no image yet to say it. */
   kernelCommandLine: 'console=ttyS0 quiet reboot=t panic=-1 random.trust_cpu=on',
 } as const;
