@@ -5,7 +5,7 @@ import { openFiles, processesOf } from './processes.ts';
 
 /** What lies in a data directory beside the folders of boxes. */
 const expectedEntries =
-  /^(?:boxes|images|no-images|exports|imports|templates|trash|host\.(?:db(?:-wal|-shm)?|lock(?:-journal)?|pid|json)|seal-key|api-key|qemu-probe\.json)$/;
+  /^(?:boxes|images|no-images|exports|imports|templates|trash|host\.(?:db(?:-wal|-shm)?|lock(?:-journal)?|pid|json)|seal-key|api-key|qemu-probe\.json|private-memory\.so)$/;
 
 /** Groups of these runs were ours once. */
 export class SeenRuns {
@@ -57,10 +57,12 @@ function machines(dataDir: string, rows: readonly FoundRow[]): string[] {
   const pids = new Set(rows.flatMap((row) => (row.pid === null ? [] : [row.pid])));
   const processes = processesOf(join(dataDir, 'boxes'));
   const alive = new Set(processes.map(({ pid }) => pid));
+  // The way out of a box that runs: QEMU lets go of its child, which ends when the connection does.
+  const wayOut = (command: string): boolean =>
+    rows.some((row) => row.state === 'running' && command.includes(`/boxes/${row.id}/broker.sock`));
   return [
-    // What a machine has started, for its way out, ends with it.
     ...processes
-      .filter(({ pid, parent }) => !pids.has(pid) && !pids.has(parent))
+      .filter(({ pid, command }) => !pids.has(pid) && !wayOut(command))
       .map(({ pid, command }) => `process ${pid} of no box: ${command.slice(0, 300)}`),
     ...rows
       .filter((row) => row.state === 'running' && (row.pid === null || !alive.has(row.pid)))

@@ -129,6 +129,22 @@ suite('pausing and waking', () => {
     assert.equal((await daemon.boxes.resume(box.id)).state, 'running');
   });
 
+  test('a machine that dies right after a failed pause was taken back is noticed too', async () => {
+    using bed = new Testbed();
+    const daemon = bed.daemon();
+    const { box } = await daemon.boxes.create(ada);
+    bed.atStep = (step) => {
+      if (step === 'vm saved') throw new Error('no space left on device');
+      // The CPUs run again, the box is not yet back in its list.
+      if (step === 'broker') bed.machine(box.run_id ?? '').crash();
+    };
+    await assert.rejects(daemon.boxes.pause(box.id), code('pause_failed'));
+    bed.atStep = () => {};
+    const resumed = await daemon.boxes.resume(box.id);
+    assert.notEqual(resumed.run_id, box.run_id, 'it has booted');
+    assert.ok(types(daemon, box.id).includes('lost'));
+  });
+
   test('a stop shuts the guest down; a paused box is woken for it, so that nothing in its memory is lost', async () => {
     using bed = new Testbed();
     const daemon = bed.daemon();

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '@citb/api';
 import type { LiveBox } from './access.ts';
 import { adoptBox } from './adopt.ts';
-import { loseBox } from './lost.ts';
+import { loseBox, watchVm } from './lost.ts';
 import type { BoxParts } from './parts.ts';
 import { forgetSaved, pauseFolder } from './saved-folder.ts';
 import { saveMachine } from './saved-machine.ts';
@@ -95,5 +95,7 @@ async function takeBack(parts: BoxParts, box: LiveBox, cause: Error): Promise<ne
   rows.takeBack(box.id);
   events.add(box.id, 'pause_failed', { reason: cause.message });
   live.add(box);
+  // Its end may have come since it was taken out, and was nobody's to note then.
+  void watchVm(parts, box);
   throw new ApiError('pause_failed', `The box could not be paused: ${cause.message}`, { cause });
 }
