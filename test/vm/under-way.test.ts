@@ -13,17 +13,26 @@ const outcome = async (task: Task): Promise<string> => {
   for await (const event of task.events()) events.push(event);
   return completion(events).outcome;
 };
-const over = async (it: Box): Promise<boolean> => (await sh(it, 'cat /dev/shm/over 2>/dev/null || true')) === 'over';
+/** A program of the user's that asks the model and waits for all of the answer; it is `over` when its connection is. */
+async function ask(it: Box, gate: string): Promise<void> {
+  const body = JSON.stringify({
+    model: 'claude-sonnet-5',
+    max_tokens: 100,
+    stream: true,
+    messages: [{ role: 'user', content: `[[scenario:wait name=${gate}]] Wait` }],
+  });
+  const head = `POST /v1/messages HTTP/1.1\\r\\nHost: broker\\r\\nContent-Type: application/json\\r\\nContent-Length: ${body.length}\\r\\n\\r\\n`;
+  const script = `exec 3<>/dev/tcp/10.0.2.100/80\nprintf '${head}%s' '${body}' >&3\ncat <&3 >/dev/null\necho over > /dev/shm/over\n`;
+  await it.files.write('ask.sh', script);
+  await sh(it, 'rm -f /dev/shm/over; bash ask.sh > /dev/null 2>&1 & echo started');
+}
 
-/** Claude Code was seen to wait 90 s and more for the answer of a connection that is no more; a busy emulated machine is slow, but not that slow. */
-const notHangingMs = 75_000;
+const over = async (it: Box): Promise<boolean> => (await sh(it, 'cat /dev/shm/over 2>/dev/null || true')) === 'over';
 
 const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
   const began = performance.now();
   const result = await work();
-  const took = Math.round(performance.now() - began);
-  process.stdout.write(`# ${what}: ${took} ms\n`);
-  assert.ok(took < notHangingMs, `${what} took ${took} ms`);
+  process.stdout.write(`# ${what}: ${Math.round(performance.now() - began)} ms\n`);
   return result;
 };
 
@@ -41,28 +50,32 @@ suite('what is under way when a machine is copied, goes back or sleeps', { timeo
     await daemon[Symbol.asyncDispose]();
   });
 
-  test('a fork in the middle of an answer of the model: the source’s connection stays, the fork’s agent does not wait for it', async () => {
-    const task = await box.run('[[scenario:wait name=fork text=released]] Wait');
-    await until('the model holds its answer', () => daemon.model.waiting('fork') === 1);
-    // Beside the agent a program of the user's waits for an answer of the broker, too.
-    await sh(
-      box,
-      'bash -c "exec 3<>/dev/tcp/10.0.2.100/80; cat <&3 > /dev/null; echo over > /dev/shm/over" > /dev/null 2>&1 & echo started',
-    );
-    await using fork = await box.fork({ userId: 'bob' });
-    assert.equal(await timed('a user’s connection in the fork is reset', () => until('it is over', () => over(fork))), true);
-    const next = await timed('the next task of the fork', async () => outcome(await fork.run('[[scenario:say text=fine]] And now?')));
-    assert.equal(next, 'done');
-    daemon.model.release('fork');
+  test('a fork in the middle of an answer of the model: the source’s connections stay, nothing in the fork waits for them', async () => {
+    const task = await box.run('[[scenario:wait name=agent text=released]] Wait');
+    await ask(box, 'user');
+    await until('the model holds both answers', () => daemon.model.waiting('agent') + daemon.model.waiting('user') === 2);
+    try {
+      await using fork = await box.fork({ userId: 'bob' });
+      // Without a reset it would never end: it waits, and sends nothing.
+      await timed('the connection of a user’s program in the fork is reset', () => until('it is over', () => over(fork)));
+      const next = await timed('the next task of the fork', async () => outcome(await fork.run('[[scenario:say text=fine]] And now?')));
+      assert.equal(next, 'done');
+      assert.equal(await over(box), false);
+    } finally {
+      for (const gate of ['agent', 'user']) daemon.model.release(gate);
+    }
     assert.equal(await outcome(task), 'done');
+    await until('the program in the source got its answer', () => over(box));
   });
 
-  test('a checkpoint with memory in the middle of an answer: after the rollback the next task does not wait', async () => {
-    const task = await box.run('[[scenario:wait name=back text=released]] Wait');
-    await until('the model holds its answer', () => daemon.model.waiting('back') === 1);
+  test('a checkpoint with memory in the middle of an answer: after the rollback nothing waits for it', async () => {
+    const task = await box.run('[[scenario:wait name=agent-again text=released]] Wait');
+    await ask(box, 'user-again');
+    await until('the model holds both answers', () => daemon.model.waiting('agent-again') + daemon.model.waiting('user-again') === 2);
     const made = await box.checkpoints.create({ memory: true });
     await box.checkpoints.restore(made.id);
     assert.equal(await outcome(task), 'interrupted');
+    await timed('the connection of a user’s program is reset', () => until('it is over', () => over(box)));
     const next = await timed('the next task after the rollback', async () => outcome(await box.run('[[scenario:say text=fine]] And now?')));
     assert.equal(next, 'done');
   });
