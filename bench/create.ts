@@ -21,7 +21,7 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
     await run.templateOf(runtime);
     const template = templateIn(daemon.dataDir, runtime);
     run.tell(`${run.samples} creates of ${runtime}, and as many times QEMU alone, by turns`);
-    const shares: (Shares & { ms: number })[] = [];
+    const shares: Shares[] = [];
     const raw: number[] = [];
     // The first of each is not counted: it reads what the others find in memory.
     for (let round = 0; round <= run.samples; round++) {
@@ -34,13 +34,14 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
       shares.push(ours);
       raw.push(alone.value);
     }
+    console.error(partsOf(shares));
     rows.push(...rowsOf(runtime, shares, median(raw), cold.get(runtime)?.ms ?? Number.NaN));
   }
   return rows;
 }
 
-function rowsOf(runtime: string, shares: readonly (Shares & { ms: number })[], raw: number, cold: number): Row[] {
-  const of = (pick: (share: Shares & { ms: number }) => number): number => median(shares.map(pick));
+function rowsOf(runtime: string, shares: readonly Shares[], raw: number, cold: number): Row[] {
+  const of = (pick: (share: Shares) => number): number => median(shares.map(pick));
   const ms = of((share) => share.ms);
   const own = of((share) => share.own);
   return [
@@ -69,4 +70,14 @@ function rowsOf(runtime: string, shares: readonly (Shares & { ms: number })[], r
       met: own <= targets.ownMs,
     },
   ];
+}
+
+/** Where the time goes, for who wants to make it less. Waits overlap. */
+function partsOf(shares: readonly Shares[]): string {
+  const names = new Set(shares.flatMap(({ parts }) => [...parts.keys()]));
+  return [...names]
+    .map((name) => ({ name, ms: median(shares.map(({ parts }) => parts.get(name) ?? 0)) }))
+    .filter(({ ms }) => ms >= 1)
+    .map(({ name, ms }) => `  ${duration(ms).padStart(8)}  ${name}`)
+    .join('\n');
 }

@@ -78,6 +78,14 @@ export class BenchDaemon implements AsyncDisposable {
     throw new Error(`a box came up by ${how}:\n${await logs.text()}\n${this.#daemon.log.slice(-4000)}`);
   }
 
+  /** Resolves when no template is being made: it would take half the cores from what is measured. One begins with the daemon. */
+  async quiet(): Promise<void> {
+    await until('no template is being made', async () => {
+      const { templates } = await this.json<HostStatus>('GET', '/status');
+      return templates.every(({ state }) => state === 'ready');
+    });
+  }
+
   /** Resolves when boxes of a runtime are cloned, which the first one asks for. */
   async templateOf(runtime: string): Promise<HostStatus['templates'][number]> {
     const find = async (): Promise<HostStatus['templates'][number] | undefined> => {

@@ -41,8 +41,8 @@ export async function density(wish: { parked: number; running: number }, signal:
     },
     signal,
   );
-  console.error('The templates of claude-agent, which begins by itself, and of bash ...');
-  await bench.templateOf('claude-agent');
+  console.error('The templates ...');
+  await bench.quiet();
   await bench.templateOf(runtime);
 
   const parked = await fill(bench, 'parked', wish.parked, signal, async (box) => {

@@ -61,8 +61,7 @@ export class Run implements AsyncDisposable {
     const daemon = this.#stack.use(
       await BenchDaemon.start({ CITB_TEMPLATES: '1', CITB_MEMORY_OVERSUBSCRIPTION: '2', ...waits.environment }, this.signal),
     );
-    // It begins by itself, and would take half the cores from what is measured meanwhile.
-    await daemon.templateOf('claude-agent');
+    await daemon.quiet();
     return { daemon, waits };
   }
 

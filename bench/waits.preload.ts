@@ -5,7 +5,7 @@ import { Qmp } from '@citb/host/vmm/qemu/qmp.ts';
 
 /**
  * Loaded into a host daemon before its own code (`--import`): writes down when it waits for QEMU and for guests, a line each, to the
- * file that CITB_BENCH_WAITS names: who, from, to (ns of the machine's monotonic clock). See `own-share.ts`.
+ * file that CITB_BENCH_WAITS names: from, to (ns of the machine's monotonic clock), whom, for what. See `own-share.ts`.
  */
 const path = process.env['CITB_BENCH_WAITS'];
 /** Lines are written together, so that writing is no part of what is measured. */
@@ -13,13 +13,19 @@ const writeMs = 50;
 
 if (path !== undefined && isMainThread) watch(path);
 
+interface GuestRequest {
+  readonly origin: string;
+  readonly method: string;
+  readonly path: string;
+}
+
 function watch(file: string): void {
   let written: string[] = [];
   setInterval(() => {
     if (written.length > 0) appendFileSync(file, written.join(''));
     written = [];
   }, writeMs).unref();
-  const note = (who: 'qemu' | 'guest', from: bigint): void => void written.push(`${who} ${from} ${now()}\n`);
+  const note = (whom: 'QEMU' | 'guest', what: string, from: bigint): void => void written.push(`${from} ${now()} ${whom} ${what}\n`);
 
   // QEMU starts: until its control socket greets, which it does when the machine is built.
   const connect = Qmp.connect.bind(Qmp);
@@ -28,7 +34,7 @@ function watch(file: string): void {
     try {
       return await connect(...args);
     } finally {
-      note('qemu', from);
+      note('QEMU', 'start', from);
     }
   };
 
@@ -42,20 +48,20 @@ function watch(file: string): void {
     try {
       return await execute.call(this, command, args);
     } finally {
-      note('qemu', command === 'cont' ? (loading.get(this) ?? from) : from);
+      note('QEMU', command, command === 'cont' ? (loading.get(this) ?? from) : from);
     }
   };
 
   const asked = new WeakMap<object, bigint>();
   subscribe('undici:request:create', (message) => {
-    const { request } = message as { request: { origin?: unknown } };
+    const { request } = message as { request: GuestRequest };
     if (request.origin === 'http://guest') asked.set(request, now());
   });
   const answered = (message: unknown): void => {
-    const { request } = message as { request: object };
+    const { request } = message as { request: GuestRequest };
     const from = asked.get(request);
     asked.delete(request);
-    if (from !== undefined) note('guest', from);
+    if (from !== undefined) note('guest', `${request.method} ${request.path}`, from);
   };
   subscribe('undici:request:trailers', answered);
   subscribe('undici:request:error', answered);
