@@ -26,6 +26,7 @@ export function summaryLines(seed: string, { results, steps }: RunReport): strin
     `seed ${seed}: ${results.length} rounds, ${failed === 0 ? 'all held' : `${failed} FAILED`}`,
     `operations ${sum(({ report }) => report.operations)}, comparisons ${sum(({ report }) => report.checks)}`,
     `killed: ${victims.map((victim) => `${victim} ${sum(({ report }) => report.kills[victim] ?? 0)}`).join(', ') || 'nothing'}`,
-    `the daemon died before ${steps.size} different steps; with no box left it had at most ${most(({ openFiles }) => openFiles)} files open and ${Math.round(most(({ memoryMib }) => memoryMib))} MiB of its own memory`,
+    `the daemon killed itself ${steps.length} times, before ${new Set(steps).size} different steps`,
+    `with no box left the daemon had at most ${most(({ openFiles }) => openFiles)} files open and ${Math.round(most(({ memoryMib }) => memoryMib))} MiB of its own memory`,
   ];
 }

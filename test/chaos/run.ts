@@ -9,15 +9,15 @@ export type Listener = (driver: Driver, number: number, result: RoundResult) => 
 /** What a whole run came to. */
 export interface RunReport {
   readonly results: readonly RoundResult[];
-  /** Names of the steps before which a daemon killed itself. */
-  readonly steps: ReadonlySet<string>;
+  /** Names of the steps before which daemons killed themselves, one for each death. */
+  readonly steps: readonly string[];
 }
 
 /** All rounds of both drivers; real machines one host after the other, hosts of the double at the same time. */
 export async function run(options: Options, listener: Listener): Promise<RunReport> {
   const end = performance.now() + options.forMs;
   const results: RoundResult[] = [];
-  const steps = new Set<string>();
+  const steps: string[] = [];
   let failed = false;
   const over = (): boolean => performance.now() > end || (failed && !options.keepGoing);
 
@@ -29,7 +29,8 @@ export async function run(options: Options, listener: Listener): Promise<RunRepo
       failed ||= result.failure !== undefined;
       listener(driver, number, result);
     }
-    for (const step of suite.steps) steps.add(step);
+    await suite[Symbol.asyncDispose]();
+    steps.push(...suite.steps);
   }
 
   for (const driver of ['double', 'qemu'] as const) {

@@ -24,6 +24,7 @@ export class Suite implements AsyncDisposable {
   readonly #model: ScriptedModel;
   readonly #runs = new SeenRuns();
   #daemon: Daemon;
+  #over = false;
   /** Names of the steps before which daemons died. */
   readonly steps: string[] = [];
 
@@ -58,6 +59,8 @@ export class Suite implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
     await this.#close();
     await this.#model.close();
   }
