@@ -47,6 +47,7 @@ export class Daemon implements AsyncDisposable {
     await mkdir(images, { recursive: true });
     await symlink(images, join(dataDir, 'images'));
     const daemon = new Daemon(dataDir, driver, modelUrl);
+    process.on('exit', () => daemon.kill());
     daemon.#begin();
     await daemon.up();
     return daemon;
@@ -138,6 +139,8 @@ export class Daemon implements AsyncDisposable {
         ...(dieAt === undefined ? {} : { CHAOS_DIE_AT: String(dieAt) }),
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // Ctrl-C at a terminal is for the suite, which ends it when the round has ended.
+      detached: true,
     });
     this.#child = child;
     this.#log = `${this.#log.slice(-100_000)}\n--- daemon ${child.pid}\n`;

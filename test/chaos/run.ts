@@ -13,13 +13,13 @@ export interface RunReport {
   readonly steps: readonly string[];
 }
 
-/** All rounds of both drivers; real machines one host after the other, hosts of the double at the same time. */
-export async function run(options: Options, listener: Listener): Promise<RunReport> {
+/** All rounds of both drivers, until the signal says that no other is to begin; real machines one host after the other, hosts of the double at the same time. */
+export async function run(options: Options, listener: Listener, signal?: AbortSignal): Promise<RunReport> {
   const end = performance.now() + options.forMs;
   const results: RoundResult[] = [];
   const steps: string[] = [];
   let failed = false;
-  const over = (): boolean => performance.now() > end || (failed && !options.keepGoing);
+  const over = (): boolean => signal?.aborted === true || performance.now() > end || (failed && !options.keepGoing);
 
   async function worker(driver: Driver, next: () => number | undefined): Promise<void> {
     await using suite = await Suite.start(driver);
