@@ -15,6 +15,8 @@ import { Steps } from './demo/steps.ts';
 const prompt = 'Create a Python script that prints hello world, and run it';
 const colours = createColours(process.stdout, process.env);
 const interrupted = new Error('Interrupted.');
+/** Without a template after so long the box boots, in ms. */
+const templateMs = 120_000;
 
 async function demo(signal: AbortSignal): Promise<void> {
   const steps = new Steps(colours, signal);
@@ -31,6 +33,10 @@ async function demo(signal: AbortSignal): Promise<void> {
   try {
     const { host: facts } = await host.citb.status();
     say(`${facts.vmm} ${facts.vmm_version}, ${facts.accelerator}: ${facts.accelerator_reason}`);
+    await steps.run('Template: a machine that is up already, of which boxes are clones; made once', (report) => {
+      report('starting Claude Code in a machine');
+      return host.template('claude-agent', templateMs, signal);
+    });
     const box = await steps.run('Box for user demo', () => host.citb.boxes.create({ userId: 'demo', signal }));
     say(`${box.id}: machine ${box.info.pid}, at ${box.info.vm_ip}`);
     await steps.run(`Task: ${prompt}`, () => watch(box, signal));

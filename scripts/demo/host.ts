@@ -19,7 +19,7 @@ const killWithinMs = 60_000;
 /** Which accelerator works: found by booting a machine, 2 s under emulation, unless it is known of this boot of the system. */
 const verdict = 'qemu-probe.json';
 
-/** A host daemon of the demo's own: on a free port, with a temporary data directory, and the images of this machine. */
+/** A host daemon of the demo's own: on a free port, with a temporary data directory, and the images and templates of this machine. */
 export class DemoHost implements AsyncDisposable {
   readonly citb: Citb;
   readonly #child: ChildProcess;
@@ -32,7 +32,7 @@ export class DemoHost implements AsyncDisposable {
   }
 
   /**
-   * @param dataDir of this machine: its images are shared, and what its daemon found out about QEMU
+   * @param dataDir of this machine: its images and templates are shared, and what its daemon found out about QEMU
    * @param settings environment of the daemon beside the process's own
    * @throws Error in a sentence, when the daemon does not become ready
    */
@@ -43,20 +43,21 @@ export class DemoHost implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<DemoHost> {
     await using undo = new AsyncDisposableStack();
-    const folder = await mkdtemp(join(tmpdir(), 'citb-demo-'));
+    // On the same file system as what it shares: a clone's memory is a link to its template's.
+    const folder = await mkdtemp(join(dataDir, 'demo-'));
     undo.defer(() => rm(folder, { recursive: true, force: true }));
     // Machines may run under a uid of their own and must come to their folder.
     await chmod(folder, 0o711);
-    await mkdir(join(dataDir, 'images'), { recursive: true });
-    await symlink(join(dataDir, 'images'), join(folder, 'images'));
+    for (const shared of ['images', 'templates']) {
+      await mkdir(join(dataDir, shared), { recursive: true, mode: shared === 'templates' ? 0o711 : 0o755 });
+      await symlink(join(dataDir, shared), join(folder, shared));
+    }
     await copyIfAny(join(dataDir, verdict), join(folder, verdict));
 
     const apiKey = randomBytes(24).toString('hex');
     const log = await open(logOf(folder), 'a');
     const env = {
       ...process.env,
-      // For one box: making a template would only take the cores that it needs.
-      CITB_TEMPLATES: '0',
       ...settings,
       CITB_HOST: '127.0.0.1',
       CITB_PORT: '0',
@@ -77,6 +78,14 @@ export class DemoHost implements AsyncDisposable {
     } catch (error) {
       signal.throwIfAborted();
       throw new Error(`${(error as Error).message} Its log: ${await keepLog(folder)}`, { cause: error });
+    }
+  }
+
+  /** Resolves when boxes of the runtime can be cloned: at once but for the first time. They boot when it comes to nothing within `withinMs`. */
+  async template(runtime: string, withinMs: number, signal: AbortSignal): Promise<void> {
+    for (const late = performance.now() + withinMs; performance.now() < late; await sleep(250, undefined, { signal })) {
+      const { templates } = await this.citb.status();
+      if (templates.some((template) => template.runtime === runtime && template.state === 'ready')) return;
     }
   }
 

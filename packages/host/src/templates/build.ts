@@ -10,7 +10,7 @@ import { newAccessToken, newRunId } from '../boxes/names.ts';
 import type { BoxParts } from '../boxes/parts.ts';
 import { writeSaved } from '../boxes/saved-machine.ts';
 import type { Vm, VmSpec } from '../vmm/vmm.ts';
-import { type Shape, templateFiles } from './template.ts';
+import { type Shape, templateFiles, unfinishedPrefix } from './template.ts';
 
 /** Uses the services of a machine once, so that clones have in memory what their first requests need. @throws when they do not answer */
 export type Rehearsal = (box: LiveBox, signal: AbortSignal) => Promise<void>;
@@ -38,7 +38,8 @@ export async function buildTemplate(
   signal: AbortSignal,
 ): Promise<void> {
   const { disks, admission, settings } = parts;
-  const unfinished = join(folder, '..', `.${key}`);
+  // Another daemon may be at it too, where demos share the folder.
+  const unfinished = join(folder, '..', `${unfinishedPrefix}${process.pid}-${key}`);
   const files = templateFiles(unfinished);
   await using undo = new AsyncDisposableStack();
   const owner = `template ${key}`;
@@ -62,7 +63,10 @@ export async function buildTemplate(
   await writeSaved(files.machine, spec, image.key, snapshotKey);
   await writeFile(files.manifest, JSON.stringify({ key, token, shape }), { mode: 0o600, flush: true });
   signal.throwIfAborted();
-  await rename(unfinished, folder);
+  await rename(unfinished, folder).catch((error: NodeJS.ErrnoException) => {
+    // It was there first, and is the same.
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
 }
 
 async function boot(

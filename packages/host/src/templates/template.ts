@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
@@ -31,6 +31,15 @@ export function templateKey(imageKey: string, shape: Shape, report: Pick<VmmRepo
   const { runtime, cpus, memoryMib, diskMib } = shape;
   const all = [recipe, imageKey, runtime, cpus, memoryMib, diskMib, report.version, report.accelerator, model];
   return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, 16);
+}
+
+/** Begins the name of a folder in which a template is being made; the pid of who makes it follows. */
+export const unfinishedPrefix = '.new-';
+
+/** Nobody makes anything in this folder any more. */
+export function isAbandoned(name: string): boolean {
+  const pid = Number(name.slice(unfinishedPrefix.length).split('-')[0]);
+  return name.startsWith(unfinishedPrefix) && pid !== process.pid && !existsSync(`/proc/${pid}`);
 }
 
 /** Names in a template's folder. */

@@ -5,7 +5,7 @@ import type { Images } from '@citb/images';
 import { ApiError } from '@citb/api';
 import type { VmmReport } from '../vmm/vmm.ts';
 import { type BuildParts, buildTemplate } from './build.ts';
-import { readTemplate, removeTemplate, type Shape, type Template, templateKey } from './template.ts';
+import { isAbandoned, readTemplate, removeTemplate, type Shape, type Template, templateKey, unfinishedPrefix } from './template.ts';
 
 /** What starting a box needs of templates. */
 export interface TemplateSource {
@@ -61,6 +61,7 @@ export class Templates implements TemplateSource {
     // Passing through only, as for boxes.
     mkdirSync(this.#folder, { recursive: true, mode: 0o711 });
     for (const name of readdirSync(this.#folder)) {
+      if (name.startsWith(unfinishedPrefix) && !isAbandoned(name)) continue;
       const template = readTemplate(join(this.#folder, name));
       if (template?.key === name) this.#known.set(name, template);
       else void removeTemplate(join(this.#folder, name)).catch(() => undefined);
