@@ -19,6 +19,8 @@ process.on('message', ({ dieAt }: DieAt) => {
   left = dieAt ?? Infinity;
   process.send?.('heard');
 });
+// The parent is gone: nobody could end this daemon any more.
+process.on('disconnect', () => process.exit(1));
 nameSteps((name) => {
   left -= 1;
   if (left > 0) return;
@@ -63,5 +65,3 @@ const host = await startHost(config, takeDataFolder(config.dataDir), log, () => 
 // It will hardly come to an orderly end, at which this would be written.
 flushCompileCache();
 process.on('SIGTERM', () => void host.stop().then(() => process.exit(0)));
-// The parent is gone: nobody could end this daemon any more.
-process.on('disconnect', () => process.exit(1));
