@@ -127,7 +127,7 @@ function parkedRows(wished: number, { boxes, before, after, stopped }: Made, dis
     {
       what: '  disk: files and memory, each',
       ours: mebibytes(disk),
-      against: `free before and after: ${freed(before, after, boxes.length)}`,
+      against: `by free space, ${freed(before, after, boxes.length)}`,
     },
   ];
 }
