@@ -29,13 +29,23 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   });
 
 try {
-  const wish = readArguments(process.argv.slice(2), Object.keys(parts));
+  const wish = wished();
   if (wish.do === 'help') console.log(usage(Object.keys(parts)));
   else await measure(wish);
 } catch (error) {
   if (interrupted.signal.aborted) console.error('The benchmark was interrupted.');
   else console.error(error instanceof Error ? (error.stack ?? error.message) : error);
   process.exitCode = 1;
+}
+
+function wished(): Wish {
+  try {
+    return readArguments(process.argv.slice(2), Object.keys(parts));
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 2;
+    return { do: 'help' };
+  }
 }
 
 async function measure(wish: Exclude<Wish, { do: 'help' }>): Promise<void> {
