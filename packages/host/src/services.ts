@@ -124,7 +124,8 @@ export interface ForkRequest {
 
 export interface Transfer {
   /** Makes the file; resolves when its content is final. @throws export_limit, host_disk_full */
-  prepare(boxId: string): Promise<BoxExport>;
+  /** @param once for one answer: it goes with the daemon */
+  prepare(boxId: string, once?: boolean): Promise<BoxExport>;
   /** A prepared file, or a part of it. `range`: the Range header as it came. @throws export_not_found, range_not_satisfiable */
   read(exportId: string, range: string | undefined): Promise<FileDownload>;
   /** @throws export_not_found */

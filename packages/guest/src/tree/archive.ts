@@ -7,6 +7,7 @@ import { type TreeEntry, readEntry } from './entry.ts';
 import { errno } from './fault.ts';
 import { maxDepth } from './list.ts';
 import { readNames, shownName } from './names.ts';
+import { isPart } from './part-file.ts';
 import { type Ground, O_PATH, type Place, at, openChildFolder, openPlace } from './place.ts';
 import { chunkBytes } from './read.ts';
 
@@ -42,6 +43,7 @@ async function fillArchive(tar: Pack, top: Place): Promise<void> {
 async function addFolder(tar: Pack, folder: FileHandle, prefix: string, level: number): Promise<void> {
   const { names } = await readNames(folder, namesPerFolder);
   for (const name of names) {
+    if (isPart(name)) continue;
     try {
       const entry = readEntry(folder, name, prefix + shownName(name));
       if (entry !== undefined) await addEntry(tar, folder, name, entry, level);

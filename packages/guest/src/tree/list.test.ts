@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -55,4 +55,20 @@ test('a tree deeper than any path can name is listed as cut, and removed', { tim
   assert.equal(listing.truncated, true);
   await tree.remove('deep', { recursive: true });
   assert.deepEqual(readdirSync(root), []);
+});
+
+test('a file that is being written is not shown, and one that a dead machine left is removed', async (t) => {
+  const { tree, root } = await world(t);
+  const [being, left, own] = [
+    '.0a1b2c3d-0000-4000-8000-00000000000a.citb-part',
+    '.0a1b2c3d-0000-4000-8000-00000000000b.citb-part',
+    'x.citb-part',
+  ];
+  for (const name of [being, left, own]) writeFileSync(join(root, name), 'half');
+  utimesSync(join(root, left), 1, 1);
+  assert.deepEqual(
+    (await tree.list('', { depth: 1, limit: 100 })).entries.map(({ path }) => path),
+    [own],
+  );
+  assert.deepEqual(readdirSync(root).toSorted(), [being, own].toSorted());
 });

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type TreeEntry, readEntry } from './entry.ts';
 import { errno } from './fault.ts';
 import { readNames, shownName } from './names.ts';
+import { isPart, removeIfLeft } from './part-file.ts';
 import { type Ground, openChildFolder, openPlace } from './place.ts';
 
 export interface ListOptions {
@@ -53,6 +54,10 @@ class Scan {
       if (index % breath === breath - 1) await setImmediate();
       const entry = readEntry(folder, name, prefix + shownName(name));
       if (entry === undefined) continue;
+      if (isPart(name)) {
+        await removeIfLeft(folder, name, entry);
+        continue;
+      }
       this.entries.push(entry);
       if (entry.stats.isDirectory() && level < this.#depth) await this.#below(folder, name, entry.path, level);
     }

@@ -5,7 +5,7 @@ import { Bell } from './bell.ts';
 import { readEntry } from './entry.ts';
 import { joinPath, readNames, shownName } from './names.ts';
 import { type Ground, at, openPlace } from './place.ts';
-import { partEnding } from './write.ts';
+import { isPart } from './part-file.ts';
 
 /** inotify watches of one caller; further are not watched. */
 const maxFolders = 2048;
@@ -175,7 +175,7 @@ class TreeWatch implements Watch {
   #tell(type: FileChange['type'], path: Buffer): void {
     const shown = shownName(path);
     // Files that are being written appear under their own name when they are whole.
-    if (shown.endsWith(partEnding)) return;
+    if (isPart(shown)) return;
     if (this.#queue.length >= maxQueued) {
       this.#overflow = true;
       this.close();

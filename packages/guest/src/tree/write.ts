@@ -1,16 +1,13 @@
 import { type Stats, constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { ApiError, limits } from '@citb/api';
-import { freshUuid } from '../fresh-uuid.ts';
 import type { TreeEntry } from './entry.ts';
 import { errno } from './fault.ts';
 import { openFolder } from './folder.ts';
 import { type Ground, type Place, at, openPlace, splitLast, statIfAny, syncFolder } from './place.ts';
+import { newPartName } from './part-file.ts';
 import { type Body, pour } from './pour.ts';
 import { notAFile } from './read.ts';
-
-/** Files under this ending are being written; a crash can leave one behind. */
-export const partEnding = '.citb-part';
 
 export interface WriteOptions {
   /** Permission bits. Those of the file that is there, else 0644. */
@@ -29,7 +26,7 @@ export interface WriteOptions {
 export async function writeFile(ground: Ground, path: string | Buffer, body: Body, options: WriteOptions = {}): Promise<TreeEntry> {
   await using target = await openTarget(ground, path);
   const { folder, name } = target;
-  const temporary = at(folder.handle, `.${freshUuid()}${partEnding}`);
+  const temporary = at(folder.handle, newPartName());
   const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   try {
     const stats = await fill(handle, body, options, ground, target.mode);

@@ -22,7 +22,7 @@ export function transferRoutes(
   register(app, specs.exportBox, async ({ c, params }) => {
     await boxes.get(params.box);
     // For the length of the answer only.
-    const prepared = await transfer.prepare(params.box);
+    const prepared = await transfer.prepare(params.box, true);
     try {
       return await send(c, await transfer.read(prepared.id, undefined), params.box, settings);
     } finally {

@@ -26,9 +26,10 @@ export class Exports {
   /**
    * Has a file made in a folder of its own; it counts when it is complete.
    * @param write gets the path of the file and a folder for what it needs, and returns the file's hash
+   * @param once for one answer only: it does not outlive the daemon
    * @throws export_limit, and what `write` throws
    */
-  async make(boxId: string, write: (path: string, folder: string) => Promise<string>): Promise<BoxExport> {
+  async make(boxId: string, write: (path: string, folder: string) => Promise<string>, once = false): Promise<BoxExport> {
     if (this.#making + (await this.#all()).length >= mostExports) throw new ApiError('export_limit');
     const id = newId('exp');
     const folder = join(this.#folder, `${id}.new`);
@@ -48,7 +49,7 @@ export class Exports {
         expires: new Date(created + exportKeptMs).toISOString(),
       };
       await rename(unfinished, this.#file(id));
-      await writeFile(`${this.#about(id)}.new`, JSON.stringify(about), { mode: 0o600, flush: true });
+      await writeFile(`${this.#about(id)}.new`, JSON.stringify({ ...about, once }), { mode: 0o600, flush: true });
       await rename(`${this.#about(id)}.new`, this.#about(id));
       return about;
     } finally {
@@ -79,6 +80,15 @@ export class Exports {
     await this.#find(id);
     await rm(this.#about(id), { force: true });
     await rm(this.#file(id), { force: true });
+  }
+
+  /** Removes those that were for one answer of an earlier daemon. Call it before the first request. */
+  async removeOnce(): Promise<void> {
+    for (const name of await readdir(this.#folder).catch(() => [])) {
+      if (!name.endsWith('.json')) continue;
+      const about = await readFile(join(this.#folder, name), 'utf8').catch(() => '');
+      if (about.includes('"once":true')) await this.remove(name.slice(0, -5)).catch(() => undefined);
+    }
   }
 
   /** Removes what is too old, and what a daemon that was cut off has left. */

@@ -202,11 +202,13 @@ suite('export and import', () => {
     using bed = new Testbed();
     const it = room(bed);
     const sent = await exported(it);
+    const once = await it.transfer.prepare(sent.id, true);
     await it.daemon.boxes.kill(sent.id);
     mkdirSync(join(bed.dataDir, 'exports', 'exp_000000000000.new'));
     writeFileSync(join(bed.dataDir, 'exports', 'exp_000000000001.citb'), 'half');
     const next = room(bed);
     await next.recover();
+    await assert.rejects(next.transfer.read(once.id, undefined), code('export_not_found'), 'one for an answer goes with its daemon');
     assert.equal(readdirSync(join(bed.dataDir, 'exports')).length, 2);
     const part = await next.transfer.read(sent.export, 'bytes=100-199');
     assert.deepEqual([part.status, part.size, part.contentRange], [206, 100, `bytes 100-199/${sent.file.length}`]);

@@ -82,19 +82,23 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
 
   return {
     transfer: {
-      async prepare(boxId) {
+      async prepare(boxId, once) {
         await reachable(parts, boxId);
-        return await exports.make(boxId, async (path, folder) => {
-          const disk = join(folder, 'disk.img');
-          try {
-            await boxes.writers.run(boxId, async (signal) => void (await captureBox(parts, boxId, { disk }, signal)));
-            const row = boxes.rows.get(boxId);
-            if (row === undefined) throw new ApiError('box_killed');
-            return await writeExport(path, disk, { row, tasks: archive, now: boxes.now() }, stopping.signal);
-          } catch (error) {
-            throw failure(error);
-          }
-        });
+        return await exports.make(
+          boxId,
+          async (path, folder) => {
+            const disk = join(folder, 'disk.img');
+            try {
+              await boxes.writers.run(boxId, async (signal) => void (await captureBox(parts, boxId, { disk }, signal)));
+              const row = boxes.rows.get(boxId);
+              if (row === undefined) throw new ApiError('box_killed');
+              return await writeExport(path, disk, { row, tasks: archive, now: boxes.now() }, stopping.signal);
+            } catch (error) {
+              throw failure(error);
+            }
+          },
+          once,
+        );
       },
       read: (id, range) => exports.read(id, range),
       remove: (id) => exports.remove(id),
@@ -116,6 +120,7 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
     async recover() {
       archive.dropStaged();
       await rm(importsFolder(dataDir), { recursive: true, force: true });
+      await exports.removeOnce();
       await exports.prune();
       await uploads.prune();
     },
