@@ -54,7 +54,7 @@ export async function restoreRaw(template: Template, accelerator: Accelerator, p
     });
     try {
       await bringUp(qemu, files, saved.state);
-      await firstByte(free);
+      await firstByte(qemu, free);
       return performance.now() - started;
     } finally {
       await end(qemu);
@@ -115,7 +115,7 @@ class Control implements Disposable {
 /** Connects as soon as somebody listens. */
 async function dial(qemu: ChildProcess, open: () => Socket): Promise<Socket> {
   for (const until = performance.now() + deadlineMs; performance.now() < until;) {
-    if (qemu.exitCode !== null || qemu.signalCode !== null) throw new Error('QEMU ended before it could be spoken with');
+    mustLive(qemu);
     const socket = open();
     try {
       await once(socket, 'connect');
@@ -127,8 +127,9 @@ async function dial(qemu: ChildProcess, open: () => Socket): Promise<Socket> {
   throw new Error(`QEMU could not be spoken with within ${deadlineMs} ms`);
 }
 
-async function firstByte(host: string): Promise<void> {
+async function firstByte(qemu: ChildProcess, host: string): Promise<void> {
   for (const until = performance.now() + deadlineMs; performance.now() < until;) {
+    mustLive(qemu);
     const socket = connect(guestPorts.envd, host);
     socket.on('error', () => undefined);
     socket.write('GET /health HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n');
@@ -140,8 +141,16 @@ async function firstByte(host: string): Promise<void> {
   throw new Error(`the guest did not answer within ${deadlineMs} ms`);
 }
 
+function mustLive(qemu: ChildProcess): void {
+  if (isOver(qemu)) throw new Error(`QEMU ended (${qemu.signalCode ?? qemu.exitCode})`);
+}
+
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 async function end(qemu: ChildProcess): Promise<void> {
-  if (qemu.exitCode !== null || qemu.signalCode !== null) return;
+  if (isOver(qemu)) return;
   const exited = once(qemu, 'exit');
   qemu.kill('SIGKILL');
   await exited;
