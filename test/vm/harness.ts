@@ -48,7 +48,12 @@ export class Daemon implements AsyncDisposable {
     await mkdir(images, { recursive: true });
     await symlink(images, join(dataDir, 'images'));
     const daemon = new Daemon(dataDir, await startScriptedModel({ port: 0 }), environment);
-    await daemon.launch();
+    try {
+      await daemon.launch();
+    } catch (error) {
+      await daemon.#leave();
+      throw error;
+    }
     return daemon;
   }
 
@@ -75,7 +80,8 @@ export class Daemon implements AsyncDisposable {
       stream.on('data', (chunk: Buffer) => (this.#log = (this.#log + chunk.toString()).slice(-200_000)));
     const address = join(this.dataDir, 'host.json');
     await until('the daemon answers /health with 200', async () => {
-      if (child.exitCode !== null) throw new Error(`the daemon exited with ${child.exitCode}:\n${this.#log.slice(-4000)}`);
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) throw new Error(`the daemon exited with ${end}:\n${this.#log.slice(-4000)}`);
       const announced = await readFile(address, 'utf8').then(
         (json) => JSON.parse(json) as { url: string; pid: number },
         () => undefined,
@@ -151,6 +157,10 @@ export class Daemon implements AsyncDisposable {
     if (this.#process?.exitCode !== null || this.#process.signalCode !== null) await this.launch().catch(() => undefined);
     const { boxes } = await this.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes?limit=1000').catch(() => ({ boxes: [] }));
     await Promise.allSettled(boxes.map((box) => this.call('DELETE', `/v1/boxes/${box.id}`)));
+    await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
     await this.end('SIGTERM');
     await this.model.close();
     await rm(this.dataDir, { recursive: true, force: true });
