@@ -11,7 +11,7 @@ import { Admission, defaultMaxBoxes, defaultReserve, memoryLimit, type Overhead,
 import { AddressBook } from './boxes/address-book.ts';
 import { BootSlots } from './boxes/boot-slots.ts';
 import { createBoxes } from './boxes/boxes.ts';
-import { cpuTime } from './boxes/cpu-time.ts';
+import { wantedTime } from './boxes/cpu-time.ts';
 import { BoxRows } from './boxes/rows.ts';
 import { createBroker } from './broker/broker.ts';
 import { createLedger } from './broker/ledger.ts';
@@ -130,7 +130,7 @@ export async function startHost(
     logs,
     log,
     settings,
-    cpuTime,
+    cpuTime: wantedTime,
     now,
   });
   const { access } = boxes;

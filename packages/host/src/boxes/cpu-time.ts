@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { VmRecord } from '../vmm/vmm.ts';
 
 /** Linux counts in hundredths of a second for user space, whatever its own clock is (USER_HZ). */
@@ -15,4 +15,24 @@ export function cpuTime({ pid, startTime }: Pick<VmRecord, 'pid' | 'startTime'>)
   } catch {
     return undefined;
   }
+}
+
+/**
+ * CPU time that a VMM has used or stood in line for, in ms: what it would have used on a host with enough processors, where else a
+ * busy host would make its machines look idle. By schedstat: nanoseconds run and nanoseconds waited of each thread. Undefined when it is gone.
+ */
+export function wantedTime(record: Pick<VmRecord, 'pid' | 'startTime'>): number | undefined {
+  const used = cpuTime(record);
+  if (used === undefined) return undefined;
+  let nanoseconds = 0;
+  try {
+    for (const thread of readdirSync(`/proc/${record.pid}/task`)) {
+      const [run = 0, waited = 0] = readFileSync(`/proc/${record.pid}/task/${thread}/schedstat`, 'utf8').split(' ').map(Number);
+      nanoseconds += run + waited;
+    }
+  } catch {
+    // A thread or the process has ended meanwhile, or the kernel keeps no such figures.
+    return used;
+  }
+  return Math.max(used, nanoseconds / 1e6);
 }

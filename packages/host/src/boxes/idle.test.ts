@@ -104,7 +104,15 @@ suite('an idle box', () => {
     const { daemon, box, pass } = world;
     assert.equal(await pass(7200), 'running');
     assert.equal((await daemon.boxes.update(box.id, { idleS: 7205 })).idle_s, 7205);
-    assert.equal(await pass(5), 'paused');
+    assert.equal(await pass(5), 'running', 'first the warning');
+    assert.equal(await pass(61), 'paused');
+    assert.deepEqual(
+      daemon
+        .eventsOf(box.id)
+        .slice(-2)
+        .map(({ type }) => type),
+      ['idle_warning', 'paused'],
+    );
   });
 
   test('is left alone when something begins in it before it is its turn', async () => {

@@ -23,7 +23,7 @@ export interface IdleParts {
   readonly rows: BoxRows;
   readonly events: BoxEvents;
   readonly activity: Activity;
-  /** CPU time of a VMM in ms. */
+  /** CPU time of a VMM in ms, with what it waited for a processor. */
   readonly cpuTime: (record: VmRecord) => number | undefined;
   /** Pauses a box if, when it is its turn, `still` holds. */
   readonly pause: (boxId: string, still: () => boolean) => Promise<void>;
@@ -40,6 +40,7 @@ interface Seen {
   at: number;
   /** The end of its rest that was warned of. */
   warned: number | undefined;
+  pauseAt: number;
   pausing: boolean;
 }
 
@@ -92,7 +93,7 @@ export class IdleWatch {
     const cpuMs = cpuTime(vm.record) ?? 0;
     let seen = this.#seen.get(id);
     if (seen?.runId !== runId) {
-      seen = { runId, active: now, cpuMs, at: now, warned: undefined, pausing: false };
+      seen = { runId, active: now, cpuMs, at: now, warned: undefined, pauseAt: 0, pausing: false };
       this.#seen.set(id, seen);
     }
     const working = cpuMs - seen.cpuMs > (now - seen.at) * busyShare;
@@ -106,10 +107,16 @@ export class IdleWatch {
   #judge(row: BoxRow, seen: Seen): void {
     const { events, now } = this.#parts;
     const due = dueOf(row, seen.active);
-    if (now() >= due) return void this.#pause(row.id, seen);
-    if (now() < due - Math.min(warningMs, row.idleS * 100) || seen.warned === due) return;
+    const notice = Math.min(warningMs, row.idleS * 100);
+    if (now() < due - notice) return;
+    if (seen.warned === due) {
+      if (now() >= seen.pauseAt) void this.#pause(row.id, seen);
+      return;
+    }
+    // A look that comes late, on a busy host, does not take away the warning.
     seen.warned = due;
-    events.add(row.id, 'idle_warning', { at: new Date(due).toISOString() });
+    seen.pauseAt = Math.max(due, now() + notice);
+    events.add(row.id, 'idle_warning', { at: new Date(seen.pauseAt).toISOString() });
   }
 
   async #pause(id: string, seen: Seen): Promise<void> {
