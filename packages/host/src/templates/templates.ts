@@ -40,6 +40,8 @@ export interface TemplatesOptions extends Omit<BuildParts, 'begun'> {
 
 /** Each holds the memory of a machine and a small disk; those used last are kept. */
 const maxTemplates = 16;
+/** Machines booted for one template before it is given up. */
+const buildTries = 3;
 /** After a failure, ms: a full host has room again, a broken image stays broken. */
 const retryMs = 10 * 60_000;
 
@@ -128,7 +130,7 @@ export class Templates implements TemplateSource {
     };
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o711 });
-      await buildTemplate({ ...this.#parts, begun }, { image, shape, key, folder }, this.#stopping.signal);
+      await this.#tryToBuild((signal) => buildTemplate({ ...this.#parts, begun }, { image, shape, key, folder }, signal));
     } catch (error) {
       this.#failed.set(key, performance.now());
       throw error;
@@ -140,6 +142,19 @@ export class Templates implements TemplateSource {
     this.#known.set(key, template);
     log.info({ shape, ms: Math.round(performance.now() - started) }, 'template ready');
     this.#prune(template);
+  }
+
+  /** Again at once when a machine did not come up: another daemon may have taken its address, the host been busy. @throws the last failure */
+  async #tryToBuild(build: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let left = buildTries - 1; ; left -= 1) {
+      try {
+        return await build(signal);
+      } catch (error) {
+        if (left === 0 || signal.aborted || (error instanceof ApiError && error.code !== 'box_unreachable')) throw error;
+        this.#parts.log.warn({ err: error }, 'a template did not come up; it is tried again');
+      }
+    }
   }
 
   /** Removes what the new one replaces, and what was not used for longest. */
