@@ -13,6 +13,8 @@ const main = fileURLToPath(new URL('../../packages/host/src/main.ts', import.met
 const readyWithinMs = 180_000;
 /** A daemon that was asked to end gets so long. */
 const endWithinMs = 20_000;
+/** The daemon begins with a template, if it will, within so long. */
+const beginsMs = 5000;
 /** A box that is asked to end while the demo ends gets so long. */
 const killWithinMs = 60_000;
 
@@ -83,9 +85,13 @@ export class DemoHost implements AsyncDisposable {
 
   /** Resolves when boxes of the runtime can be cloned: at once but for the first time. They boot when it comes to nothing within `withinMs`. */
   async template(runtime: string, withinMs: number, signal: AbortSignal): Promise<void> {
-    for (const late = performance.now() + withinMs; performance.now() < late; await sleep(250, undefined, { signal })) {
+    const began = performance.now();
+    for (; performance.now() < began + withinMs; await sleep(250, undefined, { signal })) {
       const { templates } = await this.citb.status();
-      if (templates.some((template) => template.runtime === runtime && template.state === 'ready')) return;
+      const mine = templates.find((template) => template.runtime === runtime);
+      if (mine?.state === 'ready') return;
+      // It was given up, or templates are switched off.
+      if (mine === undefined && performance.now() > began + beginsMs) return;
     }
   }
 

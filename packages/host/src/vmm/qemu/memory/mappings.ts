@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { VmmError } from '../../vmm-error.ts';
 
 /** A part of the guest's memory in QEMU's address space. All in bytes. */
@@ -16,10 +16,12 @@ export interface Mapping {
  * @throws VmmError when it is not mapped, or not privately: what the guest writes would then go into the file, which other guests have too
  */
 export function memoryMappings(pid: number, path: string): Mapping[] {
+  // The kernel names files by their real paths; a folder on the way may be a link.
+  const real = realpathSync(path);
   const lines = readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n');
   const found = lines.flatMap((line) => {
     const match = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+\s+(.*)$/.exec(line);
-    if (match === null || match[5] !== path) return [];
+    if (match === null || match[5] !== real) return [];
     const [, from = '', to = '', rights = '', offset = ''] = match;
     if (rights[3] !== 'p') throw new VmmError(`process ${pid} shares its guest's memory`);
     const address = Number.parseInt(from, 16);
