@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { BoxEvent } from '@citb/sdk';
 import type { Cli } from '../cli.ts';
+import { untilInterrupted } from '../interrupt.ts';
 import { wholeFromZero } from '../options.ts';
 import { oneLine } from '../render/index.ts';
 import { write } from '../streams.ts';
@@ -19,17 +20,10 @@ export function addEvents(program: Command, cli: Cli): void {
     .action(async (name: string, flags: { after?: number; json?: true }) => {
       await using citb = await cli.client();
       const box = await findBox(citb, name);
-      const left = new AbortController();
-      const leave = (): void => left.abort();
-      process.once('SIGINT', leave);
-      try {
-        for await (const event of box.events({ after: flags.after ?? 0, signal: left.signal }))
+      await untilInterrupted(async (signal) => {
+        for await (const event of box.events({ after: flags.after ?? 0, signal }))
           await write(cli.stdout, `${flags.json ? JSON.stringify(event) : line(cli, event)}\n`);
-      } catch (error) {
-        if (!left.signal.aborted) throw error;
-      } finally {
-        process.off('SIGINT', leave);
-      }
+      });
     });
 }
 

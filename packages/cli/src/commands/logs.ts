@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
+import { untilInterrupted } from '../interrupt.ts';
 import { integer } from '../options.ts';
 import { printable } from '../render/index.ts';
 import { write } from '../streams.ts';
@@ -19,21 +20,14 @@ export function addLogs(program: Command, cli: Cli): void {
     .action(async (name: string, flags: { follow?: true; tail?: number; json?: true }) => {
       await using citb = await cli.client();
       const box = await findBox(citb, name);
-      const left = new AbortController();
-      const leave = (): void => left.abort();
-      process.once('SIGINT', leave);
-      try {
-        const options = { follow: flags.follow === true, signal: left.signal, ...(flags.tail === undefined ? {} : { tail: flags.tail }) };
+      await untilInterrupted(async (signal) => {
+        const options = { follow: flags.follow === true, signal, ...(flags.tail === undefined ? {} : { tail: flags.tail }) };
         for await (const entry of box.logs(options)) {
           const { dim, yellow } = cli.colours;
           const source = entry.source === 'host' ? yellow('host   ') : dim('console');
           const line = `${dim(entry.ts.slice(11, 23))} ${source} ${printable(entry.line).replaceAll('\n', ' ')}`;
           await write(cli.stdout, `${flags.json ? JSON.stringify(entry) : line}\n`);
         }
-      } catch (error) {
-        if (!left.signal.aborted) throw error;
-      } finally {
-        process.off('SIGINT', leave);
-      }
+      });
     });
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { syncPath } from '../sync.ts';
 import type { VmSpec } from '../vmm/vmm.ts';
 import type { LiveBox } from './access.ts';
 import type { SavedMachine } from './machine.ts';
@@ -35,7 +36,7 @@ export async function saveMachine({ rows }: Pick<BoxParts, 'rows'>, box: LiveBox
   await box.vm.pause();
   const snapshot = await box.vm.snapshot(folder);
   // The VMM has handed all writes of the guest to the host's kernel when the CPUs stopped; the disk must not be older than the memory.
-  for (const { path, readOnly } of row.spec.drives) if (!readOnly) await sync(path);
+  for (const { path, readOnly } of row.spec.drives) if (!readOnly) await syncPath(path);
   const { key, machine } = snapshot;
   await writeSaved(folder, row.spec, row.imageKey, key);
   return { snapshot: { folder, key, machine }, spec: row.spec, imageKey: row.imageKey, token: box.accessToken };
@@ -61,7 +62,7 @@ export async function writeSaved(folder: string, of: VmSpec, imageKey: string, k
   const path = join(folder, manifestName);
   await writeFile(`${path}.new`, JSON.stringify(about), { mode: 0o600, flush: true });
   await rename(`${path}.new`, path);
-  await sync(folder);
+  await syncPath(folder);
 }
 
 function stored({ drives, network, brokerSocket, ...rest }: VmSpec): z.input<typeof spec> {
@@ -71,13 +72,4 @@ function stored({ drives, network, brokerSocket, ...rest }: VmSpec): z.input<typ
     network: { ...network, ports: [...network.ports] },
     ...(brokerSocket === undefined ? {} : { brokerSocket }),
   };
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

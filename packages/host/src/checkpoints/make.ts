@@ -1,6 +1,7 @@
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ApiError } from '@citb/api';
+import { syncPath } from '../sync.ts';
 import type { Captured } from './capture.ts';
 import { captureBox, unchangedSince } from './capture.ts';
 import type { CheckpointParts } from './parts.ts';
@@ -67,7 +68,7 @@ async function writeFiles(parts: CheckpointParts, id: string, wish: CheckpointWi
     signal,
   );
   await rename(unfinished.folder, files.folder);
-  await sync(dirname(files.folder));
+  await syncPath(dirname(files.folder));
   rows.ready(id, { ...captured, sizeBytes: await takenBelow(files.folder) });
   return captured.stoodMs;
 }
@@ -99,13 +100,4 @@ export function failure(error: unknown, signal?: AbortSignal): unknown {
   const full = (error as NodeJS.ErrnoException).code === 'ENOSPC' || /no space left/i.test((error as Error).message);
   if (full) return new ApiError('host_disk_full', undefined, { cause: error });
   return new ApiError('checkpoint_failed', `The state of the box could not be copied: ${(error as Error).message}`, { cause: error });
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,5 +1,6 @@
 import { chmod, open, rename, rm, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncPath } from '../sync.ts';
 import { exists } from './exists.ts';
 import { journalMib, layoutOf } from './layout.ts';
 import { run } from './run.ts';
@@ -34,9 +35,9 @@ async function appear(path: string, make: (unfinished: string) => Promise<void>)
   await rm(unfinished, { force: true });
   try {
     await make(unfinished);
-    await sync(unfinished);
+    await syncPath(unfinished);
     await rename(unfinished, path);
-    await sync(dirname(path));
+    await syncPath(dirname(path));
   } catch (error) {
     await rm(unfinished, { force: true });
     throw error;
@@ -70,13 +71,4 @@ async function makeFileSystem(
   const options = ['-q', '-F', '-b', '4096', '-I', '256', '-i', '16384', '-m', '0', '-L', label, ...journal];
   const extended = `offset=${startMib * 1024 * 1024},assume_storage_prezeroed=1,nodiscard`;
   await run('mkfs.ext4', [...options, '-E', extended, path, `${sizeMib * 1024}k`], { signal });
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

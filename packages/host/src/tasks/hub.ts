@@ -1,3 +1,5 @@
+import { NewsReader } from '../news.ts';
+
 /** One reader of a task's events. It holds no events: it is only told that there is something to read. */
 export interface Subscription extends Disposable {
   /** Resolves true when there was news since the last call, or as soon as there is; false after `ms` of quiet. An abort is news. */
@@ -53,43 +55,11 @@ export class TaskHub {
   }
 }
 
-class Reader implements Subscription {
+class Reader extends NewsReader implements Subscription {
   closed = false;
-  #news = false;
-  #waiting: (() => void) | undefined;
-  readonly #leave: () => void;
-
-  constructor(leave: () => void) {
-    this.#leave = leave;
-  }
-
-  wake(): void {
-    this.#news = true;
-    this.#waiting?.();
-  }
 
   close(): void {
     this.closed = true;
     this.wake();
-  }
-
-  async news(ms: number): Promise<boolean> {
-    if (!this.#news) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#waiting = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#waiting = undefined;
-    }
-    const news = this.#news;
-    this.#news = false;
-    return news;
-  }
-
-  [Symbol.dispose](): void {
-    this.#leave();
   }
 }

@@ -1,4 +1,5 @@
 import { type BoxEvent, type boxEventTypes, limits } from '@citb/api';
+import { NewsReader } from '../../news.ts';
 import type { Store } from '../../store.ts';
 
 /** Events kept of one box; the oldest go first. */
@@ -112,44 +113,11 @@ export class BoxEvents {
 }
 
 /** One reader. It holds no events but the last ones of a box that is gone. */
-class Reader implements Disposable {
+class Reader extends NewsReader {
   farewell: readonly BoxEvent[] | undefined;
-  #news = false;
-  #waiting: (() => void) | undefined;
-  readonly #leave: () => void;
-
-  constructor(leave: () => void) {
-    this.#leave = leave;
-  }
-
-  wake(): void {
-    this.#news = true;
-    this.#waiting?.();
-  }
 
   end(farewell: readonly BoxEvent[]): void {
     this.farewell = farewell;
     this.wake();
-  }
-
-  /** True when there was news since the last call, or as soon as there is; false after `ms` of quiet. */
-  async news(ms: number): Promise<boolean> {
-    if (!this.#news) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#waiting = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#waiting = undefined;
-    }
-    const news = this.#news;
-    this.#news = false;
-    return news;
-  }
-
-  [Symbol.dispose](): void {
-    this.#leave();
   }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { syncPath } from '../../sync.ts';
 import { VmmError } from '../vmm-error.ts';
 import { checkPages, sameMemory, spreadPages } from './memory/memory.ts';
 import type { Snapshot, VmSpec } from '../vmm.ts';
@@ -71,9 +72,9 @@ export async function writeSnapshot(
   }
   const temporary = `${files.manifest}.new`;
   await writeFile(temporary, JSON.stringify(manifest.parse({ ...about, shared })), { mode: 0o600, flush: true });
-  await sync(files.state);
+  await syncPath(files.state);
   await rename(temporary, files.manifest);
-  await sync(folder);
+  await syncPath(folder);
   return { folder, ...about };
 }
 
@@ -107,13 +108,4 @@ async function hostCpu(): Promise<string> {
   const info = await readFile('/proc/cpuinfo', 'utf8');
   const lines = info.split('\n').filter((line) => /^(model name|flags)\s/.test(line));
   return createHash('sha256').update(lines.slice(0, 2).join('\n')).digest('hex').slice(0, 16);
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
