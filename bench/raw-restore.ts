@@ -45,7 +45,7 @@ export async function restoreRaw(template: Template, accelerator: Accelerator, p
     mkdirSync(files.own);
     linkSync(saved.base, files.memory);
     execFileSync('cp', ['--reflink=auto', '--sparse=always', template.disk, disk]);
-    const free = await createAddresses().take(address, new Set());
+    const free = await createAddresses(folder).take(address, new Set());
     const args = qemuArguments(specOf(template.machine.spec, folder, disk, free), accelerator, true);
     const started = performance.now();
     const qemu = spawn(x86_64.binary, args, {

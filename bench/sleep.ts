@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Box } from '@citb/api';
 import type { BenchDaemon } from './daemon.ts';
 import { duration, median, timed, times } from './measure.ts';
@@ -7,6 +8,8 @@ import type { Row } from './table.ts';
 const runtime = 'bash';
 const memoryMib = 256;
 const wakeTargetMs = 300;
+/** In this, what the step before has left to be done is done, ms: machines that end, a disk that is made ahead. */
+const restMs = 1000;
 
 interface Times {
   readonly clone: number;
@@ -37,15 +40,20 @@ export async function sleepAndFork(run: Run): Promise<Row[]> {
 }
 
 async function once(daemon: BenchDaemon, id: string): Promise<Times> {
-  const clone = await timed(() => daemon.create({ runtime, memory_mib: memoryMib }));
+  const clone = await alone(() => daemon.create({ runtime, memory_mib: memoryMib }));
   await daemon.kill(clone.value.id);
-  const fork = await timed(() => daemon.json<Box>('POST', `/v1/boxes/${id}/fork`, {}));
+  const fork = await alone(() => daemon.json<Box>('POST', `/v1/boxes/${id}/fork`, {}));
   await daemon.kill(fork.value.id);
-  const pause = await timed(() => daemon.json('POST', `/v1/boxes/${id}/pause`));
-  const wake = await timed(() => daemon.json('POST', `/v1/boxes/${id}/resume`));
+  const pause = await alone(() => daemon.json('POST', `/v1/boxes/${id}/pause`));
+  const wake = await alone(() => daemon.json('POST', `/v1/boxes/${id}/resume`));
   await daemon.json('POST', `/v1/boxes/${id}/pause`);
-  const command = await timed(() => daemon.exec(id, 'true'));
+  const command = await alone(() => daemon.exec(id, 'true'));
   return { clone: clone.ms, fork: fork.ms, pause: pause.ms, wake: wake.ms, command: command.ms };
+}
+
+async function alone<T>(work: () => Promise<T>): Promise<{ value: T; ms: number }> {
+  await sleep(restMs);
+  return await timed(work);
 }
 
 function rowsOf(rounds: readonly Times[]): Row[] {
