@@ -3,7 +3,7 @@
 // Runs on the Node that a machine has (20 or newer) and without dependencies: it is what fetches them.
 import { commands } from './setup/commands.mjs';
 import { ensureModules } from './setup/modules.mjs';
-import { runAll } from './setup/children.mjs';
+import { runAll, runTogether } from './setup/children.mjs';
 import { SetupError, say } from './setup/say.mjs';
 import { ensureSystem } from './setup/system.mjs';
 
@@ -22,4 +22,4 @@ try {
   say(error.message);
   process.exit(1);
 }
-await runAll(command.steps);
+await (command.together ? runTogether : runAll)(command.steps);

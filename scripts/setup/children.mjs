@@ -19,14 +19,37 @@ export async function runAll(steps) {
   }
 }
 
-async function runChild([program, ...args]) {
-  const child = spawn(program, args, { cwd: root, stdio: 'inherit' });
+/**
+ * Runs steps side by side, with a line for each when it ends, after all that it said if it failed. Ends like {@link runAll}.
+ */
+export async function runTogether(steps) {
+  const started = performance.now();
+  const seconds = () => `${((performance.now() - started) / 1000).toFixed(0)} s`;
+  const ends = await Promise.all(
+    steps.map(async ({ name, argv, env }) => {
+      const said = [];
+      const { code, signal } = await runChild(argv, { env, hear: (chunk) => said.push(chunk) });
+      if (code !== 0) process.stdout.write(Buffer.concat(said));
+      say(code === 0 ? `${name}: ok, ${seconds()}` : `${name}: failed`);
+      return { code, signal };
+    }),
+  );
+  const signalled = ends.find(({ signal }) => signal !== null);
+  if (signalled !== undefined) process.kill(process.pid, signalled.signal);
+  else process.exitCode = ends.find(({ code }) => code !== 0)?.code ?? 0;
+}
+
+/** @param hear gets what it says, which goes to this terminal otherwise; @param env beside this process's */
+async function runChild([program, ...args], { hear, env } = {}) {
+  const stdio = hear === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'];
+  const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio });
+  if (hear !== undefined) for (const stream of [child.stdout, child.stderr]) stream.on('data', hear);
   const handlers = forwarded.map((signal) => [signal, () => forward(child, signal)]);
   for (const [signal, handler] of handlers) process.on(signal, handler);
   try {
     return await new Promise((resolve, reject) => {
       child.once('error', reject);
-      child.once('exit', (code, signal) => resolve({ code, signal }));
+      child.once('close', (code, signal) => resolve({ code, signal }));
     });
   } finally {
     for (const [signal, handler] of handlers) process.off(signal, handler);

@@ -15,14 +15,22 @@ const unitTests = ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs'];
 
 /** Those without the real Claude Code and without daemons that are killed again and again: what a developer waits for. */
 const quickTests = [
-  'packages/!(guest)/src/**/!(native|killed-daemon|double|transfer).test.ts',
+  'packages/!(guest)/src/**/!(native|killed-daemon|double|transfer|turns).test.ts',
   'packages/guest/src/!(agent)/**/*.test.ts',
   'packages/guest/src/agent/*/**/*.test.ts',
   'scripts/**/*.test.mjs',
+  'test/architecture/**/*.test.ts',
 ];
 
 /** Only against a test that hangs, in ms: a slow machine is no failure. */
 const hangMs = { ok: 300_000, test: 1_800_000 };
+
+/** Tests of many files in each process, and modules compiled once: most of their time would be node starting. Six, because they wait a lot. */
+const quickShards = ['1/6', '2/6', '3/6', '4/6', '5/6', '6/6'].map((shard) => ({
+  name: `tests ${shard}`,
+  env: { NODE_COMPILE_CACHE: `${root}.cache/compiled` },
+  argv: [node, '--test', '--test-isolation=none', `--test-shard=${shard}`, `--test-timeout=${hangMs.ok}`, ...quickTests],
+}));
 
 /** Two files at once: on two cores more machines would only wait for each other. */
 const tests = (timeout, ...globs) => ({
@@ -33,13 +41,13 @@ const program = (file, ...args) => ({ name: file, argv: [node, `${root}${file}`,
 const images = { name: 'images', argv: [node, `${root}scripts/setup/images.ts`], required: true };
 
 /**
- * What a command runs, in order, and whether it needs what runs machines.
+ * What a command runs, in order (or `together`), and whether it needs what runs machines.
  * A `required` step that fails ends the command; other checks go on, so that one run shows all that is wrong.
  */
 export function commands(name, args) {
   switch (name) {
     case 'ok':
-      return { machines: false, steps: [...checks, tests(hangMs.ok, ...quickTests, 'test/architecture/**/*.test.ts')] };
+      return { machines: false, together: true, steps: [...checks, ...quickShards] };
     case 'test':
       return {
         machines: true,

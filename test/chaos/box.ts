@@ -33,6 +33,8 @@ export class KnownBox {
   readonly tasks: FollowedTask[] = [];
   /** A loss of memory that was told by an event after this one counts. */
   memorySince = 0;
+  /** Its machine was killed, or may have been. */
+  machineKilled = false;
   /** A kill was asked for. */
   gone = false;
 

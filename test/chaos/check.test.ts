@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { startScriptedModel, type ScriptedModel } from '@citb/testkit';
 import type { KnownBox } from './box.ts';
@@ -78,6 +79,16 @@ suite('the checker of the chaos suite finds', { timeout: 600_000 }, () => {
     await exec(client, box.id, commands.remember('another'));
     await assert.rejects(check(), violation(/memory has "another" instead of "remembered"/));
     await exec(client, box.id, commands.remember('remembered'));
+    box.belief.change((world) => ({ ...world, open: Object.fromEntries(marksSoFar(marks)) }));
+    await check();
+  });
+
+  test('memory that is lost in a wake, though nothing but the host was killed', async () => {
+    using database = new DatabaseSync(join(daemon.dataDir, 'host.db'), { timeout: 5000 });
+    const seq = 1_000_000;
+    database.prepare(`INSERT INTO box_events (box_id, seq, ts, type, content) VALUES (?, ?, 0, 'wake_failed', '{}')`).run(box.id, seq);
+    await assert.rejects(check(), violation(/lost its memory in a wake/));
+    database.prepare('DELETE FROM box_events WHERE box_id = ? AND seq = ?').run(box.id, seq);
     box.belief.change((world) => ({ ...world, open: Object.fromEntries(marksSoFar(marks)) }));
     await check();
   });

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultDataDir } from '@citb/images';
 import { patience, until } from '../vm/harness.ts';
-import type { DieAt } from './double/death.ts';
+import { calm, said, type Wish, type WishMessage, wishVariable } from './death/wish.ts';
 import { Violation } from './violation.ts';
 
 export type Driver = 'double' | 'qemu';
@@ -15,6 +16,7 @@ const programs: Readonly<Record<Driver, URL>> = {
   qemu: new URL('../../packages/host/src/main.ts', import.meta.url),
 };
 
+const preload = new URL('death/preload.ts', import.meta.url);
 const compiled = new URL('../../node_modules/.cache/chaos', import.meta.url).pathname;
 
 /** A host daemon that is started again whenever it was killed, as an init system would, on a data directory of its own. */
@@ -24,14 +26,16 @@ export class Daemon implements AsyncDisposable {
   readonly key = 'key-of-the-chaos-suite-0123456789';
   /** Names of the steps before which it died. */
   readonly diedBefore: string[] = [];
+  /** Names of the steps it came to. */
+  readonly passed = new Set<string>();
   readonly #modelUrl: string;
   #child: ChildProcess | undefined;
   #url = '';
   #log = '';
   #ready: Promise<void> = Promise.resolve();
   #ending = false;
-  /** Steps after which the next one to be started dies. */
-  #nextDiesAt: number | undefined;
+  /** Of the next one that is started. */
+  #wish: Wish | null = null;
 
   private constructor(dataDir: string, driver: Driver, modelUrl: string) {
     this.dataDir = dataDir;
@@ -39,7 +43,8 @@ export class Daemon implements AsyncDisposable {
     this.#modelUrl = modelUrl;
   }
 
-  static async start(driver: Driver, modelUrl: string): Promise<Daemon> {
+  /** @param before a step before which it dies once, also when that is in its very first start */
+  static async start(driver: Driver, modelUrl: string, before?: string): Promise<Daemon> {
     const dataDir = await mkdtemp(join(tmpdir(), 'citb-chaos-'));
     // Machines run under a uid of their own and must be able to come to their folder.
     await chmod(dataDir, 0o711);
@@ -48,6 +53,7 @@ export class Daemon implements AsyncDisposable {
     await symlink(images, join(dataDir, 'images'));
     const daemon = new Daemon(dataDir, driver, modelUrl);
     process.on('exit', () => daemon.kill());
+    if (before !== undefined) daemon.#wish = { before };
     daemon.#begin();
     await daemon.up();
     return daemon;
@@ -80,33 +86,49 @@ export class Daemon implements AsyncDisposable {
     this.#child?.kill('SIGKILL');
   }
 
-  /** For the double: it kills itself before the n-th step from now on. */
-  dieAt(steps: number): void {
-    if (this.#child?.connected === true) this.#child.send({ dieAt: steps } satisfies DieAt, () => undefined);
+  /** The present one kills itself before the n-th step from now on. */
+  dieIn(steps: number): void {
+    this.#tell({ in: steps });
+  }
+
+  /** The next one that is started kills itself before its n-th step. */
+  nextDiesIn(steps: number): void {
+    this.#wish = { in: steps };
+  }
+
+  /** The first that comes to a step of this name kills itself before it. */
+  dieBefore(name: string): void {
+    this.#wish = { before: name };
+    this.#tell(this.#wish);
   }
 
   /** Resolves when a daemon listens that will not kill itself. */
   async calm(): Promise<void> {
-    this.#nextDiesAt = undefined;
+    this.#wish = null;
     for (;;) {
       await this.up();
-      const child = this.#child;
-      if (this.driver !== 'double' || child === undefined) return;
       // Its death may not have been told yet.
       await sleep(5);
-      const heard = await new Promise<boolean>((resolve) => {
-        child.once('message', () => resolve(true));
-        child.once('exit', () => resolve(false));
-        if (child.connected) child.send({ dieAt: null } satisfies DieAt, () => undefined);
-        else resolve(false);
-      });
-      if (heard && child === this.#child && this.#alive) return;
+      const child = this.#child;
+      if (child === undefined || !this.#alive) continue;
+      if ((await this.#isCalm(child)) && child === this.#child && this.#alive) return;
     }
   }
 
-  /** For the double: the next one that is started kills itself before its n-th step. */
-  nextDiesAt(steps: number): void {
-    this.#nextDiesAt = steps;
+  async #isCalm(child: ChildProcess): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    // Not any message: answers to earlier ones may still be on their way.
+    const heard = (message: unknown): void => void (message === calm && resolve(true));
+    const died = (): void => resolve(false);
+    child.on('message', heard).on('exit', died);
+    if (!this.#tell(null)) resolve(false);
+    return await promise.finally(() => child.off('message', heard).off('exit', died));
+  }
+
+  #tell(die: Wish | null): boolean {
+    if (this.#child?.connected !== true) return false;
+    this.#child.send({ die } satisfies WishMessage, () => undefined);
+    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -121,9 +143,9 @@ export class Daemon implements AsyncDisposable {
   }
 
   #begin(): void {
-    const dieAt = this.#nextDiesAt;
-    this.#nextDiesAt = undefined;
-    const child = spawn(process.execPath, [programs[this.driver].pathname], {
+    const wish = this.#wish;
+    if (wish !== null && 'in' in wish) this.#wish = null;
+    const child = spawn(process.execPath, ['--import', preload.href, programs[this.driver].pathname], {
       env: {
         PATH: process.env['PATH'] ?? '',
         HOME: process.env['HOME'] ?? '/root',
@@ -136,7 +158,7 @@ export class Daemon implements AsyncDisposable {
         ANTHROPIC_API_KEY: 'sk-host-default',
         CITB_IDLE_S: '0',
         CITB_TEMPLATES: this.driver === 'qemu' ? '1' : '0',
-        ...(dieAt === undefined ? {} : { CHAOS_DIE_AT: String(dieAt) }),
+        [wishVariable]: JSON.stringify(wish),
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // Ctrl-C at a terminal is for the suite, which ends it when the round has ended.
@@ -144,20 +166,34 @@ export class Daemon implements AsyncDisposable {
     });
     this.#child = child;
     this.#log = `${this.#log.slice(-100_000)}\n--- daemon ${child.pid}\n`;
-    child.stdout?.on('data', (chunk: Buffer) => {
-      for (const [, step = ''] of chunk.toString().matchAll(/^dies before: (.*)$/gm)) this.diedBefore.push(step);
-    });
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (chunk: Buffer) => (this.#log = (this.#log + chunk.toString()).slice(-400_000)));
+    if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => this.#hear(line));
+    child.stderr?.on('data', (chunk: Buffer) => this.#note(chunk.toString()));
     this.#ready = this.#listens(child);
     // Whoever needs it is told by `up`.
     this.#ready.catch(() => undefined);
-    child.once('exit', (code, signal) => {
+    // Only then all that it said is heard, too.
+    child.once('close', (code, signal) => {
       if (this.#ending) return;
       if (signal === 'SIGKILL') this.#begin();
       else this.#ready = Promise.reject(new Violation(`the daemon ended by itself with ${code ?? signal}`));
       this.#ready.catch(() => undefined);
     });
+  }
+
+  #hear(line: string): void {
+    if (line.startsWith(said.passes)) {
+      this.passed.add(line.slice(said.passes.length));
+      return;
+    }
+    this.#note(`${line}\n`);
+    if (!line.startsWith(said.diesBefore)) return;
+    const name = line.slice(said.diesBefore.length);
+    this.diedBefore.push(name);
+    if (this.#wish !== null && 'before' in this.#wish && this.#wish.before === name) this.#wish = null;
+  }
+
+  #note(text: string): void {
+    this.#log = (this.#log + text).slice(-400_000);
   }
 
   async #listens(child: ChildProcess): Promise<void> {

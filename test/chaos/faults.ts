@@ -16,8 +16,8 @@ export async function strike(fault: Fault, daemon: Daemon, client: Client, lanes
   if (fault.victim === 'vmm') return killMachine(daemon.dataDir, lane);
   if (fault.victim === 'envd' || fault.victim === 'agent') return await killService(fault.victim, client, lane);
   for (const each of lanes) each.disturbed = true;
-  if (fault.victim === 'daemon twice') daemon.nextDiesAt(fault.steps);
-  if (fault.victim === 'daemon at a step') daemon.dieAt(fault.steps);
+  if (fault.victim === 'daemon twice') daemon.nextDiesIn(fault.steps);
+  if (fault.victim === 'daemon at a step') daemon.dieIn(fault.steps);
   else daemon.kill();
   return true;
 }
@@ -35,7 +35,10 @@ async function killService(service: 'envd' | 'agent', client: Client, lane: Lane
 /** All machines of the lane, as the database has them; a pid that is just being used again is no other's: the host's folder is private to the suite. */
 function killMachine(dataDir: string, lane: Lane): boolean {
   lane.disturbed = true;
-  for (const box of lane.boxes.values()) if (box.states.has('running')) box.states = new Set([...box.states, 'stopped']);
+  for (const box of lane.boxes.values()) {
+    box.machineKilled = true;
+    if (box.states.has('running')) box.states = new Set([...box.states, 'stopped']);
+  }
   const ids = new Set([...lane.boxes.values()].map((box) => box.id));
   const pids = readDatabase(dataDir, (database) =>
     database.boxes().flatMap((row) => (ids.has(row.id) && row.pid !== null ? [row.pid] : [])),

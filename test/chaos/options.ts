@@ -12,10 +12,15 @@ export interface Options {
   readonly jobs: number;
   /** Goes on after a failed round. */
   readonly keepGoing: boolean;
+  /** After the rounds, more of them for each step that a daemon came to and none has died before. */
+  readonly sweep: boolean;
+  /** In each round a daemon dies before the step of this name. */
+  readonly before: string | undefined;
 }
 
-export const usage = `npm run chaos -- [--rounds 1000] [--driver double|qemu] [--seed SEED] [--minutes N] [--jobs 2] [--keep-going]
-  Without --driver one round in twenty is on real machines. The seed may also come as CITB_SEED.`;
+export const usage = `npm run chaos -- [--rounds 1000] [--driver double|qemu] [--seed SEED] [--minutes N] [--jobs 2] [--keep-going] [--sweep] [--before STEP]
+  Without --driver one round in twenty is on real machines. The seed may also come as CITB_SEED. With --sweep, or without --rounds, there
+  are rounds after these, in which a daemon dies before each step that it came to and has not died before yet.`;
 
 /** One round in so many is on real machines. */
 const realShare = 20;
@@ -25,21 +30,25 @@ export function readOptions(args: readonly string[], env: Readonly<Record<string
   const { values } = parseArgs({
     args: [...args],
     options: {
-      rounds: { type: 'string', default: '1000' },
+      rounds: { type: 'string' },
       driver: { type: 'string' },
       seed: { type: 'string', default: env['CITB_SEED'] ?? randomBytes(6).toString('hex') },
       minutes: { type: 'string' },
       jobs: { type: 'string', default: '2' },
       'keep-going': { type: 'boolean', default: false },
+      sweep: { type: 'boolean' },
+      before: { type: 'string' },
     },
   });
-  const rounds = positive('--rounds', values.rounds);
+  const rounds = positive('--rounds', values.rounds ?? '1000');
   return {
     seed: values.seed,
     rounds: share(rounds, values.driver),
     forMs: values.minutes === undefined ? Infinity : positive('--minutes', values.minutes) * 60_000,
     jobs: positive('--jobs', values.jobs),
     keepGoing: values['keep-going'],
+    sweep: values.sweep ?? values.rounds === undefined,
+    before: values.before,
   };
 }
 

@@ -44,7 +44,6 @@ export interface Phase {
 }
 
 export interface Shape {
-  readonly driver: 'double' | 'qemu';
   /** Lanes, and whether each may have two boxes. */
   readonly lanes: readonly { readonly two: boolean }[];
   /** Runtime of a lane's box, in percent with an agent. */
@@ -126,8 +125,8 @@ export function planOf(seed: string, shape: Shape): Phase[] {
     const agents = runtimes.flatMap((runtime, lane) => (runtime === 'bash' ? [] : [lane]));
     const victim = random.weighted({
       daemon: 20,
-      'daemon at a step': shape.driver === 'double' ? 40 : 0,
-      'daemon twice': shape.driver === 'double' ? 10 : 0,
+      'daemon at a step': 40,
+      'daemon twice': 10,
       vmm: 20,
       envd: 8,
       agent: agents.length > 0 ? 8 : 0,

@@ -2,31 +2,38 @@ import type { Driver } from './daemon.ts';
 import type { RoundResult } from './suite.ts';
 import type { RunReport } from './run.ts';
 
+/** Longest list of steps in the summary. */
+const namedSteps = 40;
+
 /** How the operations of a round can be had again. */
-export function reproduction(driver: Driver, seed: string): string {
-  return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver}`;
+export function reproduction(driver: Driver, seed: string, before: string | undefined): string {
+  return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver}${before === undefined ? '' : ` --before '${before}'`}`;
 }
 
 /** One line for a round that held, a page for one that did not. */
-export function roundLines(driver: Driver, number: number, { seed, report, ms, failure }: RoundResult): string[] {
+export function roundLines(driver: Driver, number: number, { seed, report, ms, diedBefore, before, failure }: RoundResult): string[] {
   const kills = Object.entries(report.kills).map(([victim, n]) => `${n} ${victim}`);
-  const line = `${driver} ${number} ${seed}: ${failure === undefined ? 'held' : 'FAILED'}, ${report.operations} operations, killed ${kills.join(', ') || 'nothing'}, ${(ms / 1000).toFixed(1)} s`;
+  const deaths = diedBefore.length === 0 ? '' : `, died before ${diedBefore.map((step) => `'${step}'`).join(', ')}`;
+  const line = `${driver} ${number} ${seed}: ${failure === undefined ? 'held' : 'FAILED'}, ${report.operations} operations, killed ${kills.join(', ') || 'nothing'}${deaths}, ${(ms / 1000).toFixed(1)} s`;
   if (failure === undefined) return [line];
   const why = failure.error.name === 'Violation' ? failure.error.message : (failure.error.stack ?? failure.error.message);
-  return [line, why, ...failure.history, 'The end of the daemon’s log:', failure.log, why, `Again: ${reproduction(driver, seed)}`];
+  return [line, why, ...failure.history, 'The end of the daemon’s log:', failure.log, why, `Again: ${reproduction(driver, seed, before)}`];
 }
 
 /** What a whole run came to. */
-export function summaryLines(seed: string, { results, steps }: RunReport): string[] {
+export function summaryLines(seed: string, { results, passed, diedBefore }: RunReport): string[] {
   const sum = (of: (result: RoundResult) => number): number => results.reduce((total, result) => total + of(result), 0);
   const most = (of: (result: RoundResult) => number): number => Math.max(0, ...results.map(of));
   const victims = [...new Set(results.flatMap(({ report }) => Object.keys(report.kills)))].toSorted();
+  const spared = [...passed].filter((step) => !diedBefore.includes(step));
   const failed = sum((result) => (result.failure === undefined ? 0 : 1));
   return [
     `seed ${seed}: ${results.length} rounds, ${failed === 0 ? 'all held' : `${failed} FAILED`}`,
     `operations ${sum(({ report }) => report.operations)}, comparisons ${sum(({ report }) => report.checks)}`,
     `killed: ${victims.map((victim) => `${victim} ${sum(({ report }) => report.kills[victim] ?? 0)}`).join(', ') || 'nothing'}`,
-    `the daemon killed itself ${steps.length} times, before ${new Set(steps).size} different steps`,
+    `the daemon killed itself ${diedBefore.length} times, before ${new Set(diedBefore).size} of the ${passed.size} different steps it came to`,
+    // After a sweep these are a few; without one, most of them.
+    ...(spared.length === 0 || spared.length > namedSteps ? [] : [`not before: ${spared.join(', ')}`]),
     `with no box left the daemon had at most ${most(({ openFiles }) => openFiles)} files open and ${Math.round(most(({ memoryMib }) => memoryMib))} MiB of its own memory`,
   ];
 }

@@ -33,16 +33,20 @@ export class Round {
   readonly #daemon: Daemon;
   readonly #client: Client;
   readonly #runs: SeenRuns;
+  readonly #before: string | undefined;
 
-  constructor(daemon: Daemon, client: Client, seed: string, lanes: number, runs: SeenRuns) {
+  /** @param before a step before which the daemon, which is new, is to die once */
+  constructor(daemon: Daemon, client: Client, seed: string, lanes: number, runs: SeenRuns, before?: string) {
     this.#daemon = daemon;
     this.#client = client;
     this.#runs = runs;
+    this.#before = before;
     this.lanes = Array.from({ length: lanes }, (_, lane) => new Lane(client, daemon.dataDir, `${seed}-${lane}`));
   }
 
   async run(phases: readonly Phase[]): Promise<void> {
     for (const [number, phase] of phases.entries()) {
+      this.#wish();
       await this.#work(phase);
       await this.#compare(`phase ${number}`);
     }
@@ -59,6 +63,13 @@ export class Round {
     if (files.length > maxOpenFiles) throw new Violation(`the daemon has ${files.length} files open with no box left: ${files.join(' ')}`);
     const mib = ownMemoryMib(pid);
     if (mib > maxMemoryMib) throw new Violation(`the daemon has ${Math.round(mib)} MiB of memory with no box left`);
+  }
+
+  /** Has a daemon die before the step that the round is for, unless one has. */
+  #wish(): void {
+    if (this.#before === undefined || this.#daemon.diedBefore.includes(this.#before)) return;
+    for (const lane of this.lanes) lane.disturbed = true;
+    this.#daemon.dieBefore(this.#before);
   }
 
   async #work({ lanes, faults }: Phase): Promise<void> {

@@ -9,35 +9,55 @@ export type Listener = (driver: Driver, number: number, result: RoundResult) => 
 /** What a whole run came to. */
 export interface RunReport {
   readonly results: readonly RoundResult[];
+  /** Names of the steps that daemons came to. */
+  readonly passed: ReadonlySet<string>;
   /** Names of the steps before which daemons killed themselves, one for each death. */
-  readonly steps: readonly string[];
+  readonly diedBefore: readonly string[];
+}
+
+/** Rounds that try to have a daemon die before one step: not every round comes to it. */
+const sweepTries = 4;
+
+interface Job {
+  readonly number: number;
+  /** The step before which a daemon is to die. */
+  readonly before: string | undefined;
 }
 
 /** All rounds of both drivers, until the signal says that no other is to begin; real machines one host after the other, hosts of the double at the same time. */
 export async function run(options: Options, listener: Listener, signal?: AbortSignal): Promise<RunReport> {
   const end = performance.now() + options.forMs;
   const results: RoundResult[] = [];
-  const steps: string[] = [];
+  const passed = new Set<string>();
+  const diedBefore: string[] = [];
   let failed = false;
   const over = (): boolean => signal?.aborted === true || performance.now() > end || (failed && !options.keepGoing);
 
-  async function worker(driver: Driver, next: () => number | undefined): Promise<void> {
+  function* jobs(driver: Driver): Generator<Job, undefined> {
+    let number = 0;
+    while (number < options.rounds[driver]) yield { number: number++, before: options.before };
+    if (!options.sweep || number === 0) return;
+    for (let tries = 0; tries < sweepTries; tries += 1)
+      for (const name of passed) if (!diedBefore.includes(name)) yield { number: number++, before: name };
+  }
+
+  async function worker(driver: Driver, left: Generator<Job, undefined>): Promise<void> {
     await using suite = await Suite.start(driver);
-    for (let number = next(); number !== undefined && !over(); number = next()) {
-      const result = await suite.round(seedOfRound(options.seed, number));
+    for (const { number, before } of left) {
+      if (over()) return;
+      const result = await suite.round(seedOfRound(options.seed, number), before);
       results.push(result);
+      for (const name of result.passed) passed.add(name);
+      diedBefore.push(...result.diedBefore);
       failed ||= result.failure !== undefined;
       listener(driver, number, result);
     }
-    await suite[Symbol.asyncDispose]();
-    steps.push(...suite.steps);
   }
 
   for (const driver of ['double', 'qemu'] as const) {
-    let number = 0;
-    const next = (): number | undefined => (number < options.rounds[driver] ? number++ : undefined);
-    const jobs = Math.min(driver === 'double' ? options.jobs : 1, options.rounds[driver]);
-    await Promise.all(Array.from({ length: jobs }, () => worker(driver, next)));
+    const left = jobs(driver);
+    const workers = Math.min(driver === 'double' ? options.jobs : 1, options.rounds[driver]);
+    await Promise.all(Array.from({ length: workers }, () => worker(driver, left)));
   }
-  return { results, steps };
+  return { results, passed, diedBefore };
 }

@@ -3,6 +3,6 @@ import type { Shape } from './plan.ts';
 
 /** How large a round is. Virtual machines are emulated in CI: never more than three of them at once. */
 export const shapes: Readonly<Record<Driver, Shape>> = {
-  double: { driver: 'double', lanes: [{ two: true }, { two: true }], agentPercent: 70, phases: 2, operations: 8, killWithinMs: 600 },
-  qemu: { driver: 'qemu', lanes: [{ two: true }, { two: false }], agentPercent: 20, phases: 2, operations: 6, killWithinMs: 6000 },
+  double: { lanes: [{ two: true }, { two: true }], agentPercent: 70, phases: 2, operations: 8, killWithinMs: 600 },
+  qemu: { lanes: [{ two: true }, { two: false }], agentPercent: 20, phases: 2, operations: 6, killWithinMs: 6000 },
 };

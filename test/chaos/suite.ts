@@ -15,6 +15,12 @@ export interface RoundResult {
   /** Of the daemon with no box left. */
   readonly openFiles: number;
   readonly memoryMib: number;
+  /** Names of the steps that daemons have come to so far. */
+  readonly passed: readonly string[];
+  /** Names of the steps before which daemons killed themselves in this round. */
+  readonly diedBefore: readonly string[];
+  /** The step before which a daemon was to die. */
+  readonly before: string | undefined;
   readonly failure?: { readonly error: Error; readonly history: readonly string[]; readonly log: string };
 }
 
@@ -24,9 +30,6 @@ export class Suite implements AsyncDisposable {
   readonly #model: ScriptedModel;
   readonly #runs = new SeenRuns();
   #daemon: Daemon;
-  #over = false;
-  /** Names of the steps before which daemons died. */
-  readonly steps: string[] = [];
 
   private constructor(driver: Driver, model: ScriptedModel, daemon: Daemon) {
     this.#driver = driver;
@@ -39,34 +42,40 @@ export class Suite implements AsyncDisposable {
     return new Suite(driver, model, await Daemon.start(driver, model.url));
   }
 
-  async round(seed: string): Promise<RoundResult> {
+  /** @param before a step before which a daemon is to die, once: on a host of its own, since some steps are those of a first start */
+  async round(seed: string, before: string | undefined): Promise<RoundResult> {
     const began = performance.now();
+    if (before !== undefined) await this.#fresh(before);
     const shape = shapes[this.#driver];
     const daemon = this.#daemon;
-    const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs);
+    // A new daemon may have died at its start, which is part of the round.
+    const earlier = before === undefined ? daemon.diedBefore.length : 0;
+    const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs, before);
     const failure = await round.run(planOf(seed, shape)).then(
       () => undefined,
       (error: unknown) => ({ error: error as Error, history: round.lanes.flatMap((lane) => lane.history), log: daemon.log }),
     );
-    const result = { seed, report: round.report, ms: performance.now() - began };
+    const steps = { passed: [...daemon.passed], diedBefore: daemon.diedBefore.slice(earlier), before };
+    const result = { seed, report: round.report, ms: performance.now() - began, ...steps };
     if (failure !== undefined) {
       // The next round begins on a host that nothing has happened to.
-      await this.#close();
-      this.#daemon = await Daemon.start(this.#driver, this.#model.url);
+      await this.#fresh();
       return { ...result, openFiles: 0, memoryMib: 0, failure };
     }
     return { ...result, openFiles: openFiles(daemon.pid).length, memoryMib: ownMemoryMib(daemon.pid) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
     await this.#close();
     await this.#model.close();
   }
 
+  async #fresh(before?: string): Promise<void> {
+    await this.#close();
+    this.#daemon = await Daemon.start(this.#driver, this.#model.url, before);
+  }
+
   async #close(): Promise<void> {
-    this.steps.push(...this.#daemon.diedBefore);
     await killAll(this.#daemon);
     await this.#daemon[Symbol.asyncDispose]();
   }

@@ -48,7 +48,9 @@ suite('a box that sleeps loses nothing', { timeout: (4 + rounds) * patience }, (
     await daemon.task('ada', 'Create a Python script that prints hello world');
     const boot = await bootId();
     const address = box.info.vm_ip;
-    const counter = 'i=0; while sleep 0.1; do i=$((i+1)); echo $i > /dev/shm/counter; done';
+    // Lines are added, each by one write: a file that is written anew is empty for a moment.
+    const counter = 'i=0; while sleep 0.1; do i=$((i+1)); echo $i >> /dev/shm/counter; done';
+    const counted = async (): Promise<number> => Number(await shell('tail -n 1 /dev/shm/counter'));
     const { pid: counting } = await daemon.json<{ pid: number }>('POST', `${path()}/exec`, { command: counter, background: true });
     const terminal = await box.terminal();
     await typed(terminal, 'MARK=only-in-memory; echo "set $((40+2))"', 'set 42');
@@ -70,9 +72,9 @@ suite('a box that sleeps loses nothing', { timeout: (4 + rounds) * patience }, (
       assert.equal(await bootId(), boot, 'it was not booted');
       const skew = Math.abs(Number(await shell('date +%s%3N')) - Date.now());
       assert.ok(skew < 5000, `the clock is right, not ${skew} ms off`);
-      const now = Number(await shell('cat /dev/shm/counter'));
+      const now = await counted();
       assert.ok(now >= count, 'what was in memory only is there');
-      await until('the process works on', async () => Number(await shell('cat /dev/shm/counter')) > now);
+      await until('the process works on', async () => (await counted()) > now);
       count = now;
       assert.equal(await shell(`kill -0 ${counting} && ls round-*.txt | wc -l`), String(round));
     }

@@ -1,11 +1,6 @@
-import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-
-const run = promisify(execFile);
 
 /** Drives are there, the network is up, and each port answers lines as the contract of the Vmm seam wants it. */
 const init = `#!/bin/busybox sh
@@ -36,28 +31,39 @@ case $verb in
 esac
 `;
 
+/** What the new initramfs adds, in the order in which the kernel unpacks it: folders before what is in them; its end is an entry, too. */
+const added: { path: string; content?: string }[] = [
+  { path: 'init', content: init },
+  { path: 'bin' },
+  { path: 'bin/line', content: line },
+  { path: 'etc' },
+  { path: 'etc/acpi' },
+  { path: 'etc/acpi/PWRF' },
+  { path: 'etc/acpi/PWRF/00000080', content: '#!/bin/busybox sh\n/bin/poweroff -f\n' },
+  { path: 'TRAILER!!!', content: '' },
+];
+
 /**
  * The initramfs of a real image with another init: a guest that is up in a second and needs no image. It also does `sh COMMAND`.
  * (The kernel unpacks archives that follow each other, later files replace earlier ones.)
  * @returns the path of the new initramfs, in `folder`
  */
 export async function makeLineGuest(initrd: string, folder: string): Promise<string> {
-  const tree = await mkdtemp(join(tmpdir(), 'citb-line-'));
-  try {
-    await mkdir(join(tree, 'bin'));
-    await mkdir(join(tree, 'etc/acpi/PWRF'), { recursive: true });
-    const files = { init, 'bin/line': line, 'etc/acpi/PWRF/00000080': '#!/bin/busybox sh\n/bin/poweroff -f\n' };
-    for (const [path, content] of Object.entries(files)) {
-      await writeFile(join(tree, path), content);
-      await chmod(join(tree, path), 0o755);
-    }
-    const archive = join(tree, '..', `${tree.split('/').at(-1)}.cpio`);
-    await run('sh', ['-c', 'find . | cpio --quiet -o -H newc > "$0"', archive], { cwd: tree });
-    const target = join(folder, 'line-guest.cpio');
-    await writeFile(target, Buffer.concat([gunzipSync(await readFile(initrd)), await readFile(archive)]));
-    await rm(archive);
-    return target;
-  } finally {
-    await rm(tree, { recursive: true, force: true });
-  }
+  const target = join(folder, 'line-guest.cpio');
+  await writeFile(target, Buffer.concat([gunzipSync(await readFile(initrd)), ...added.map(entry)]));
+  return target;
+}
+
+/** One entry of an archive in cpio's `newc` form (linux/Documentation/driver-api/early-userspace/buffer-format.rst). */
+function entry({ path, content }: { path: string; content?: string }, inode: number): Buffer {
+  const mode = content === undefined ? 0o040755 : 0o100755;
+  const name = Buffer.from(`${path}\0`);
+  const data = Buffer.from(content ?? '');
+  const fields = [inode + 1, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length, 0];
+  const header = Buffer.from(`070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`);
+  return Buffer.concat([padded(Buffer.concat([header, name])), padded(data)]);
+}
+
+function padded(bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
 }

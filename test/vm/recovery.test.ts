@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskEvent } from '@citb/api';
+import { cpuTime } from '@citb/host/boxes/cpu-time.ts';
+import { commandLines } from '@citb/host/vmm/process.ts';
+import { readArguments } from '@citb/host/vmm/qemu/command-line.ts';
+import { Citb } from '@citb/sdk';
 import { completion, Daemon, lines, patience, text, until } from './harness.ts';
 
-suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * patience }, () => {
+suite('what is acknowledged is never lost, whatever is killed', { timeout: 6 * patience }, () => {
   let daemon: Daemon;
   before(async () => {
     daemon = await Daemon.start();
@@ -57,6 +62,25 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
     assert.deepEqual(replay, all, 'a finished task can be replayed');
   });
 
+  test('a daemon killed with -9 at any moment of a wake: the box goes on with its memory', async () => {
+    const id = await boxId(daemon);
+    const bootId = async (): Promise<string> => {
+      await using citb = new Citb({ url: daemon.url, apiKey: daemon.key });
+      return (await (await citb.boxes.get(id)).exec('cat /proc/sys/kernel/random/boot_id')).stdout;
+    };
+    const booted = await bootId();
+    // A wake takes 300-400 ms; none of these moments is one at which memory may be lost.
+    for (const ms of [50, 150, 200, 250, 300, 400]) {
+      await daemon.json('POST', `/v1/boxes/${id}/pause`);
+      const woken = daemon.call('POST', `/v1/boxes/${id}/resume`).catch(() => undefined);
+      await sleep(ms);
+      await daemon.end('SIGKILL');
+      await woken;
+      await daemon.launch();
+      assert.equal(await bootId(), booted, `killed after ${ms} ms`);
+    }
+  });
+
   test('a killed machine comes back with files and conversation on the next request', async () => {
     await daemon.task('ada', 'Create a Python script that prints hello world');
     const { pid } = await daemon.create('ada');
@@ -73,6 +97,24 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 4 * p
     const created = await daemon.create('ada');
     assert.notEqual(created.pid, pid);
     assert.match(text(await daemon.task('ada', '[[scenario:recall]] What did I ask?')), /Create a Python script that prints hello world/);
+  });
+
+  test('a machine that stands still while it boots is ended, and another one boots', async () => {
+    const path = `/v1/boxes/${await boxId(daemon)}`;
+    await daemon.json('POST', `${path}/stop`);
+    const started = daemon.json<{ state: string; pid: number }>('POST', `${path}/resume`);
+    const hanging = await until('its kernel runs', async () => {
+      for await (const { identity, args } of commandLines())
+        if (readArguments(args)?.folder.startsWith(daemon.dataDir) === true && (cpuTime(identity) ?? 0) > 1000) return identity.pid;
+      return undefined;
+    });
+    process.kill(hanging, 'SIGSTOP');
+    const { state, pid } = await started;
+    assert.equal(state, 'running');
+    assert.notEqual(pid, hanging);
+    assert.throws(() => process.kill(hanging, 0), 'it is gone');
+    const log = await (await daemon.call('GET', `${path}/logs`, undefined, { Accept: 'text/plain' })).text();
+    assert.match(log, /The machine hangs: it has rested for 15 s/);
   });
 
   test('a machine killed in the middle of a task: the stream still ends with completion and the next task runs', async () => {

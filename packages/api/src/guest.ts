@@ -48,7 +48,12 @@ export const guestInit = z.object({
   identity: z.object({ boxId: z.string(), hostname: z.string(), machineId: z.string().regex(/^[0-9a-f]{32}$/) }).optional(),
   /** Ours: base64 of fresh random bytes, added to the kernel's pool with credit. */
   entropy: z.base64().optional(),
-  /** Ours: settings of the agent server. */
+  /**
+   * Ours: how many connections to the broker the machine had when it was saved. Those of another incarnation are reset; looking for
+   * them takes an emulated guest tens of milliseconds, which 0 saves. Absent: nobody knows.
+   */
+  openConnections: z.int().nonnegative().optional(),
+  /** Ours: settings of the agent server, in boxes that have one. */
   agent: z
     .object({
       /** Where Claude Code sends its model requests; the broker. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { ConfigError, readConfig } from './config.ts';
+import { ConfigError, environment, readConfig } from './config.ts';
 
 suite('the environment of the host', () => {
   test('nothing set: loopback, port 8080, a key of its own, nothing oversubscribed', () => {
@@ -10,6 +11,13 @@ suite('the environment of the host', () => {
     assert.equal(config.apiKey, undefined);
     assert.equal(config.memoryOversubscription, 1);
     assert.equal(config.anthropicBaseUrl, 'https://api.anthropic.com');
+  });
+
+  test('each setting is in the operator’s table, and no other', () => {
+    const page = readFileSync(new URL('../../../docs/operating.md', import.meta.url), 'utf8');
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'));
+    const told = rows.flatMap((row) => row.split('|')[1]?.match(/[A-Z][A-Z_]+[A-Z]/g) ?? []);
+    assert.deepEqual(told.toSorted(), [...Object.keys(environment.shape), 'CITB_DATA_DIR'].toSorted());
   });
 
   test('an empty variable counts as not set', () => {

@@ -61,7 +61,8 @@ const whole = (min: number, max: number) =>
     .max(max, `must be at most ${max}`);
 const yesOrNo = z.stringbool('must be 1 or 0 (or true, false, yes, no)');
 
-const environment = z.object({
+/** Every setting but CITB_DATA_DIR, which tools without a daemon read, too. */
+export const environment = z.object({
   CITB_HOST: z
     .string()
     .refine((value) => isIP(value) !== 0 || value === 'localhost', 'must be an IP address to listen on, or localhost')

@@ -103,7 +103,7 @@ export async function startHost(
   const logs = new BoxLogs(store, now);
   const idempotency = new Idempotency(store, seal, now);
   const disks = outside.disks();
-  const addresses = new AddressBook(outside.addresses());
+  const addresses = new AddressBook(outside.addresses(dataDir));
   const settings = {
     dataDir,
     diskMib: config.diskMib,

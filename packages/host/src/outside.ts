@@ -9,7 +9,7 @@ export interface Outside {
   images(options: ImagesOptions): Images;
   vmm(options: QemuOptions): Vmm;
   disks(): Disks;
-  addresses(): Addresses;
+  addresses(dataDir: string): Addresses;
 }
 
 /** Of this machine. */

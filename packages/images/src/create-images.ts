@@ -45,6 +45,8 @@ class LocalImages implements Images {
   readonly #dataDir: string;
   readonly #repoRoot: string;
   readonly #log: Progress;
+  /** By key of the base. The guest's services are of this program's version, which changes with a restart. */
+  readonly #guestKeys = new Map<string, Promise<string>>();
   readonly #running = new Map<string, { readonly result: Promise<BootImage>; readonly listeners: Set<Progress> }>();
 
   constructor({ dataDir, repoRoot, log = () => undefined }: ImagesOptions) {
@@ -93,11 +95,13 @@ class LocalImages implements Images {
   }
 
   async #getOrBuild(runtime: string, progress: Progress): Promise<BootImage> {
-    const plan = await this.#plan(runtime);
     const root = await this.#root();
-    const ready = await this.#find(plan, root);
+    const ready = await this.#find(await this.#plan(runtime), root);
     if (ready !== undefined) return ready;
     return await asBuilder({ root, repoRoot: this.#repoRoot, progress }, async (builder) => {
+      // What is built is made of the sources as they are now.
+      this.#guestKeys.clear();
+      const plan = await this.#plan(runtime);
       // Whoever held the lock before may have built them.
       const built = await this.#find(plan, root);
       if (built !== undefined) return built;
@@ -120,8 +124,17 @@ class LocalImages implements Images {
       throw new ImageError(`There is no runtime ${JSON.stringify(runtime)}.`, `Use one of: ${(await this.runtimes()).join(', ')}.`);
     }
     const base = await baseKey(this.#repoRoot);
-    const [rootKey, guest] = await Promise.all([runtimeKey(this.#repoRoot, runtime, base), guestKey(this.#repoRoot, base)]);
+    const [rootKey, guest] = await Promise.all([runtimeKey(this.#repoRoot, runtime, base), this.#guestKey(base)]);
     return { manifest, base, rootKey, rootName: `root-${runtime}-${rootKey}`, guestKey: guest, guestName: `guest-${guest}` };
+  }
+
+  #guestKey(base: string): Promise<string> {
+    const known = this.#guestKeys.get(base);
+    if (known !== undefined) return known;
+    const key = guestKey(this.#repoRoot, base);
+    this.#guestKeys.set(base, key);
+    key.catch(() => this.#guestKeys.delete(base));
+    return key;
   }
 
   /** Resolved: `<dataDir>/images` may be a link to images that several data directories share, and buildah compares paths. */

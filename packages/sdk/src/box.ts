@@ -38,9 +38,6 @@ export interface BoxChange {
   readonly onTimeout?: TimeoutAction | undefined;
 }
 
-/** A machine may have to be booted, and boots may wait for each other: minutes under emulation. */
-const startWithinMs = 10 * 60_000;
-
 export interface RunOptions {
   /** Path in the workspace -> content; written when the task begins. */
   readonly files?: Readonly<Record<string, FileContent | Uint8Array>> | undefined;
@@ -216,7 +213,7 @@ export class Box implements AsyncDisposable {
 
   async #act(verb: 'pause' | 'resume' | 'stop'): Promise<BoxInfo> {
     // Done again it changes nothing, so a broken connection may repeat it.
-    const request = { method: 'POST', idempotencyKey: randomUUID(), answerWithinMs: startWithinMs } as const;
+    const request = { method: 'POST', idempotencyKey: randomUUID() } as const;
     this.info = await this.#connection.json(`${this.#path}/${verb}`, box, request);
     return this.info;
   }

@@ -18,12 +18,14 @@ export interface ApiRequest {
   readonly signal?: AbortSignal | undefined;
   /** Statuses of 400 and more whose body is an answer and not an error. */
   readonly expectStatus?: readonly number[];
-  /** How long the answer's head may take, ms. Default 60 s; creating a box can mean building its image first. */
+  /** How long the answer's head may take, ms. Default {@link startWithinMs}; creating a box can mean building its image first. */
   readonly answerWithinMs?: number;
   /** How long the answer's body may be silent, ms. Default 60 s: streams of the host carry a heartbeat each 15 s. */
   readonly silenceMs?: number;
 }
 
+/** Any request of a box may have to boot it first, and boots may wait for each other: minutes under emulation. */
+export const startWithinMs = 10 * 60_000;
 /** Attempts of a request that is safe to repeat, and the pause before the second; it doubles. */
 const attempts = 3;
 const firstPauseMs = 200;
@@ -95,7 +97,7 @@ export class Connection implements AsyncDisposable {
       body: request.json === undefined ? (request.body ?? null) : JSON.stringify(request.json),
       signal: request.signal ?? null,
       dispatcher: this.#agent,
-      headersTimeout: request.answerWithinMs ?? 60_000,
+      headersTimeout: request.answerWithinMs ?? startWithinMs,
       bodyTimeout: request.silenceMs ?? 60_000,
     }).catch((cause: unknown) => this.#broken(cause, request.signal));
     if (answer.statusCode < 400 || request.expectStatus?.includes(answer.statusCode) === true) return answer;

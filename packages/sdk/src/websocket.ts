@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
-import { type Connection, brokenConnection } from './connection.ts';
+import { type Connection, brokenConnection, startWithinMs } from './connection.ts';
 import { errorFromAnswer } from './errors.ts';
 
-const openWithinMs = 60_000;
 const pingEachMs = 10_000;
 /** A screen, a paste; more in one frame is not ours. */
 const frameBytes = 4 * 1024 * 1024;
@@ -21,7 +20,7 @@ export async function dialWebSocket(
   signal: AbortSignal | undefined,
 ): Promise<WebSocket> {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  const socket = new WebSocket(url, { headers: connection.authorization(), handshakeTimeout: openWithinMs, maxPayload: frameBytes });
+  const socket = new WebSocket(url, { headers: connection.authorization(), handshakeTimeout: startWithinMs, maxPayload: frameBytes });
   // From the beginning: the first message may come with the handshake, before whoever awaits the socket runs again.
   socket.on('message', (data, isBinary) => onMessage(socket, data as Buffer, isBinary));
   const opened = Promise.withResolvers<WebSocket>();

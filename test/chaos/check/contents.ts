@@ -26,6 +26,8 @@ export async function checkContents(client: Client, dataDir: string, box: KnownB
     lossTold: readDatabase(dataDir, (database) => database.memoryLossTold(box.id, box.memorySince)),
     conversation: box.agent ? await conversationOf(client, box, mark) : undefined,
   };
+  if (!box.machineKilled && readDatabase(dataDir, (database) => database.wakeFailed(box.id)))
+    throw new Violation(`${box.id} has lost its memory in a wake, though nobody killed its machine`);
   const reasons: string[] = [];
   const agrees = (world: World): boolean => {
     const reason = disagreement(world, found);

@@ -39,6 +39,11 @@ export class Database implements Disposable {
     return told !== undefined;
   }
 
+  /** True when a wake has ever cost the box its memory. */
+  wakeFailed(boxId: string): boolean {
+    return this.#db.prepare(`SELECT 1 FROM box_events WHERE box_id = ? AND type = 'wake_failed'`).get(boxId) !== undefined;
+  }
+
   /** Ids of boxes that any table names, by table. */
   named(): Map<string, string[]> {
     const tables = this.#db

@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import { flushCompileCache } from 'node:module';
 import { type Socket } from 'node:net';
 import { join } from 'node:path';
 import { ApiError } from '@citb/api/errors.ts';
@@ -13,7 +14,7 @@ import { GuestState } from './state.ts';
 import { workspace } from './workspace.ts';
 
 /** Init starts again what was killed after so long, ms; in a real box it is a second. */
-const respawnMs = 100;
+export const respawnMs = 100;
 
 /**
  * A box of the double: envd and the agent server over one file as disk. Its memory has the box's token, the word it was told to
@@ -26,6 +27,8 @@ export function serve(guest: DoubleGuest): void {
   const processes = connectNodeAdapter({ routes: (router) => processService(router, { state, memory, kill }) });
   let agent: Agent | undefined = startAgent(state, token, memory['up'] === true);
   memory['up'] = true;
+  // It will hardly come to an orderly end, at which this would be written.
+  flushCompileCache();
 
   const envd = guestServer(answerOf);
   const processServer = envd.listeners('request').at(0);
@@ -57,6 +60,8 @@ export function serve(guest: DoubleGuest): void {
 
   function kill(service: 'envd' | 'agent'): void {
     const server = service === 'envd' ? envd : agentServer;
+    // What is dead is started once.
+    if (down.has(server)) return;
     down.add(server);
     for (const socket of connections.get(server) ?? []) socket.resetAndDestroy();
     if (service === 'agent') {

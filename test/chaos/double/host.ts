@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { flushCompileCache } from 'node:module';
 import { truncate, writeFile } from 'node:fs/promises';
 import { createLog } from '@citb/daemon';
 import { readConfig } from '@citb/host/config.ts';
@@ -8,25 +7,8 @@ import { createDisks } from '@citb/host/disks/disks.ts';
 import { startHost } from '@citb/host/host.ts';
 import { createDouble } from '@citb/host/vmm/double/double.ts';
 import type { BootImage } from '@citb/images';
-import { type DieAt, nameSteps } from './death.ts';
 
-/**
- * The host daemon on machines of the double: all of it is real but the machines, their images and how a new disk is formatted.
- * Its parent may tell it to kill itself with -9 before a step ({@link DieAt}); it says the step's name first.
- */
-let left = Number(process.env['CHAOS_DIE_AT'] ?? Infinity);
-process.on('message', ({ dieAt }: DieAt) => {
-  left = dieAt ?? Infinity;
-  process.send?.('heard');
-});
-// The parent is gone: nobody could end this daemon any more.
-process.on('disconnect', () => process.exit(1));
-nameSteps((name) => {
-  left -= 1;
-  if (left > 0) return;
-  process.stdout.write(`dies before: ${name}\n`);
-  process.kill(process.pid, 'SIGKILL');
-});
+/** The host daemon on machines of the double: all of it is real but the machines, their images and how a new disk is formatted. */
 
 /** Room for all that a round can write. */
 const diskBytes = 32 * 1024 * 1024;
@@ -62,6 +44,4 @@ const host = await startHost(config, takeDataFolder(config.dataDir), log, () => 
     },
   }),
 });
-// It will hardly come to an orderly end, at which this would be written.
-flushCompileCache();
 process.on('SIGTERM', () => void host.stop().then(() => process.exit(0)));

@@ -209,6 +209,15 @@ suite('the agent server with the real Claude Code', { timeout: 120_000 }, () => 
     assert.equal(model.requests.at(-1)?.model, 'claude-opus-4-8');
     const limited = await agent.run({ prompt: scenario('many_tools', { n: 5 }), options: { conversation: 'options', max_turns: 2 } });
     assert.equal(only(limited, 'error')[0]?.content.code, 'max_turns');
+    // One call of the model costs more.
+    const poor = await agent.run({
+      prompt: scenario('many_tools', { n: 5 }),
+      options: { conversation: 'options', max_budget_usd: 0.000_001 },
+    });
+    assert.equal(only(poor, 'error')[0]?.content.code, 'max_budget');
+    assert.ok(only(poor, 'tool_use').length < 5);
+    const rich = await agent.run({ prompt: scenario('many_tools', { n: 2 }), options: { conversation: 'options', max_budget_usd: 100 } });
+    assert.equal(completionOf(rich).outcome, 'done');
   });
 
   test('wrong requests are refused in words', async () => {

@@ -3,8 +3,12 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { guestInit, guestMetrics, processListing } from '@citb/api';
+import { createLog } from '@citb/daemon';
+import { untouchedMachine } from './machine.ts';
+import { createEnvd } from './server.ts';
 import { Session } from './session.ts';
 import { initialise, isRoot, testbed, token } from './testbed.ts';
+import { systemUsers } from './users.ts';
 
 test('before the first /init nothing answers but /health', async (t) => {
   const { url, request, processes, runFolder } = await testbed(t, { initialised: false });
@@ -47,6 +51,16 @@ test('connections are reset when a machine goes on as another incarnation, and o
   assert.deepEqual(seen, [0, 0, 1, 1, 2]);
 });
 
+test('a machine that had no connections has none to look for', async (t) => {
+  let resets = 0;
+  const { url } = await testbed(t, { initialised: false, machine: { resetConnections: async () => (resets += 1) } });
+  assert.equal((await initialise(url, { lifecycleID: 'run_a' })).status, 204);
+  assert.equal((await initialise(url, { lifecycleID: 'run_b', openConnections: 0 }, token)).status, 204);
+  assert.equal(resets, 0);
+  assert.equal((await initialise(url, { lifecycleID: 'run_c', openConnections: 1 }, token)).status, 204);
+  assert.equal(resets, 1);
+});
+
 test('of many first calls at once one takes the box', async (t) => {
   const { url } = await testbed(t, { initialised: false });
   const tokens = Array.from({ length: 8 }, (_, index) => `token-${index}-${'x'.repeat(32)}`);
@@ -78,6 +92,17 @@ test('after a restart the box is still taken', async (t) => {
   const broken = new Session({ folder: runFolder });
   await broken.load();
   assert.equal(broken.init, undefined);
+});
+
+test('an envd that starts again gives the machine the identity that it may not have got', async (t) => {
+  const { runFolder, workspace, url } = await testbed(t);
+  const identity = { boxId: 'b', hostname: 'h', machineId: '0'.repeat(32) };
+  assert.equal((await initialise(url, { identity }, token)).status, 204);
+  const seen: unknown[] = [];
+  const machine = { ...untouchedMachine, setIdentity: (given: unknown): void => void seen.push(given) };
+  const again = await createEnvd({ workspace, runFolder, machine, users: systemUsers(), log: createLog('envd', 'silent'), root: isRoot });
+  await again.close();
+  assert.deepEqual(seen, [identity]);
 });
 
 test('metrics and processes are what the contract says', async (t) => {

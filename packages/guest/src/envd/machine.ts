@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { type GuestInit, guestNetwork } from '@citb/api';
 import { setClock } from './clock.ts';
 import { resetConnections } from './connections.ts';
@@ -6,8 +6,10 @@ import { systemCalls } from './system-calls.ts';
 
 type Identity = NonNullable<GuestInit['identity']>;
 
-/** RNDRESEEDCRNG of random(4). */
-const reseed = 0x5207n;
+/** RNDADDENTROPY and RNDRESEEDCRNG of random(4). */
+const [addEntropy, reseed] = [0x40085203n, 0x5207n];
+/** /dev/urandom, opened once: a clone has it open already. */
+let random: number | undefined;
 
 /** What `/init` changes of the machine itself. */
 export interface Machine {
@@ -39,14 +41,19 @@ export const guestMachine: Machine = {
 
   async addEntropy(entropy) {
     const system = await systemCalls();
-    const file = openSync('/dev/urandom', 'w');
-    try {
-      writeSync(file, Buffer.from(entropy, 'base64'));
-      // Written bytes are used from the next minute's seed on, or at once when that is asked for.
-      system?.ioctl(file, reseed);
-    } finally {
-      closeSync(file);
+    random ??= openSync('/dev/urandom', 'w');
+    const bytes = Buffer.from(entropy, 'base64');
+    if (system === undefined) {
+      writeSync(random, bytes);
+      return;
     }
+    // struct rand_pool_info: bits of entropy, bytes that follow.
+    const info = Buffer.alloc(8);
+    info.writeInt32LE(bytes.length * 8, 0);
+    info.writeInt32LE(bytes.length, 4);
+    // They are used from the next minute's seed on, or at once when that is asked for.
+    const [added, seeded] = [system.ioctl(random, addEntropy, Buffer.concat([info, bytes])), system.ioctl(random, reseed, info)];
+    if (added !== 0 || seeded !== 0) throw new Error('the kernel does not take the entropy');
   },
 
   resetConnections: () => resetConnections({ address: guestNetwork.broker, port: guestNetwork.brokerPort }),

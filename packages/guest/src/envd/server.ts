@@ -51,6 +51,8 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
   const owner = root ? { uid: user.uid, gid: user.gid } : undefined;
   const session = new Session({ folder: options.runFolder, gid: owner?.gid });
   await session.load();
+  // An envd that was killed right after the first call may not have come to it.
+  if (session.init?.identity !== undefined) machine.setIdentity(session.init.identity);
   const flush = guestFlush();
   const pipes = new Pipes(join(options.runFolder, 'pipes'));
   const envd: Envd = {

@@ -1,9 +1,8 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { chownSync, renameSync, writeFileSync } from 'node:fs';
+import { timingSafeEqual } from 'node:crypto';
+import { renameSync, writeFileSync } from 'node:fs';
 import { chmod, chown, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError, type GuestInit, guestInit } from '@citb/api';
-import { freshUuid } from '../fresh-uuid.ts';
 
 export interface SessionOptions {
   /** Folder of `init.json`, on a tmpfs. */
@@ -28,8 +27,9 @@ export class Session {
   async load(): Promise<void> {
     const { folder, gid } = this.#options;
     await mkdir(folder, { recursive: true });
-    await chmod(folder, 0o750);
     if (gid !== undefined) await chown(folder, 0, gid);
+    // Set-group-ID: what is made in it is the group's, too.
+    await chmod(folder, gid === undefined ? 0o750 : 0o2750);
     const text = await readFile(this.#path, 'utf8').catch(() => undefined);
     if (text === undefined) return;
     try {
@@ -44,9 +44,11 @@ export class Session {
     return this.#init;
   }
 
-  /** True for the box's token; never before the first `/init`. Takes the same time for every wrong token. */
+  /** True for the box's token; never before the first `/init`. Takes the same time for every wrong token of its length, which is no secret. */
   admits(token: string | undefined): boolean {
-    return this.#init !== undefined && token !== undefined && timingSafeEqual(digest(this.#init.accessToken), digest(token));
+    if (this.#init === undefined || token === undefined) return false;
+    const [known, given] = [Buffer.from(this.#init.accessToken), Buffer.from(token)];
+    return known.length === given.length && timingSafeEqual(known, given);
   }
 
   /**
@@ -59,24 +61,19 @@ export class Session {
         hint: 'Send X-Access-Token.',
       });
     this.#init = init;
-    this.#save(init);
   }
 
   get #path(): string {
     return join(this.#options.folder, 'init.json');
   }
 
-  #save(init: GuestInit): void {
-    const { folder, gid } = this.#options;
-    // Entropy is used once and is nobody's business afterwards.
-    const { entropy: _, ...kept } = init;
-    const temporary = join(folder, `.init-${freshUuid()}`);
-    writeFileSync(temporary, JSON.stringify(kept), { flag: 'wx', mode: 0o640 });
-    if (gid !== undefined) chownSync(temporary, 0, gid);
+  /** Keeps what was accepted for the next envd, and tells the agent server. */
+  save(): void {
+    if (this.#init === undefined) return;
+    // Used once; entropy is nobody's business afterwards.
+    const { entropy: _entropy, openConnections: _connections, ...kept } = this.#init;
+    const temporary = `${this.#path}.new`;
+    writeFileSync(temporary, JSON.stringify(kept), { mode: 0o640 });
     renameSync(temporary, this.#path);
   }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

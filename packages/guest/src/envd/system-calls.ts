@@ -2,8 +2,8 @@
 export interface SystemCalls {
   /** clock_settime(2); @param time struct timespec */
   clock_settime(clock: number, time: Buffer): number;
-  /** ioctl(2) without an argument. */
-  ioctl(file: number, request: bigint): number;
+  /** ioctl(2). */
+  ioctl(file: number, request: bigint, argument: Buffer): number;
 }
 
 /** For the descriptors of other processes; each returns -1 when it fails. */
@@ -25,7 +25,7 @@ export function systemCalls(): Promise<SystemCalls | undefined> {
     ({ dlopen }) =>
       dlopen(null, {
         clock_settime: { arguments: ['i32', 'buffer'], return: 'i32' },
-        ioctl: { arguments: ['i32', 'u64'], return: 'i32' },
+        ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
       }).functions,
     () => undefined,
   );

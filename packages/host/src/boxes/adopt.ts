@@ -2,7 +2,6 @@ import type { LiveBox } from './access.ts';
 import { watchVm } from './lost.ts';
 import type { BoxParts } from './parts.ts';
 import type { BoxRow } from './rows.ts';
-import { reapRun } from './reap-run.ts';
 import { forgetSaved, pauseFolder } from './saved-folder.ts';
 import { loadSaved } from './saved-machine.ts';
 import { fallAsleep, stopGraceMs } from './sleep.ts';
@@ -62,10 +61,7 @@ async function asleep(parts: BoxParts, row: BoxRow, state: 'paused' | 'stopped')
 
 /** The machine ended while nobody looked: the box has its disk. */
 async function gone(parts: BoxParts, row: BoxRow): Promise<void> {
-  if (row.state === 'paused') {
-    await reapRun(parts, row);
-    return await wakeFailed(parts, row.id, 'The host daemon ended in the middle of its wake.');
-  }
+  if (row.state === 'paused') return await wakeFailed(parts, row.id, 'Its machine ended in the middle of its wake.');
   const { rows, events, logs } = parts;
   const reason = 'Its machine ended while the host daemon was away.';
   rows.store.transaction(() => {

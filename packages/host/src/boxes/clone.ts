@@ -13,7 +13,7 @@ import type { BoxRow } from './rows.ts';
  * @throws the refusals of admission; the signal's reason
  */
 export async function cloneBox(parts: BoxParts, row: BoxRow, signal: AbortSignal): Promise<LiveBox | undefined> {
-  const { templates, disks, settings, logs } = parts;
+  const { templates, settings, logs } = parts;
   const template = templates.find(row.imageKey, row);
   if (template === undefined) {
     templates.want(row);
@@ -23,8 +23,10 @@ export async function cloneBox(parts: BoxParts, row: BoxRow, signal: AbortSignal
   try {
     mkdirSync(boxesFolder(settings.dataDir), { recursive: true, mode: 0o711 });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    await disks.copy(template.disk, disk, signal);
-    return await startMachine(parts, row, { ...template.machine, how: 'template' }, signal);
+    await templates.takeDisk(template, disk, signal);
+    const box = await startMachine(parts, row, { ...template.machine, how: 'template' }, signal);
+    templates.cloned(template);
+    return box;
   } catch (error) {
     if (signal.aborted || (error instanceof ApiError && error.code !== 'box_unreachable')) throw error;
     const reason = (error as Error).message;

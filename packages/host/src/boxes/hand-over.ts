@@ -7,40 +7,61 @@ import type { BoxParts } from './parts.ts';
 /** Fresh bytes for the guest's random pool: twice what Linux wants for a seed. */
 const entropyBytes = 64;
 
-/** An answer within this, in ms, has set the clock well enough for builds and certificates. */
-const promptMs = 500;
-/** A busy machine is not waited for: its clock is then off by what the last hand-over took. */
+/** The guest's clock is off by at most what the hand-over took. Within this, in ms, it is right. */
+const promptMs = 50;
+/** Within this, in ms, it is right enough for builds and certificates while the box is in use already. */
+const passableMs = 2000;
+/** A busy machine is not waited for. */
 const maxHandOvers = 3;
+
+/** What the guest of a machine that was saved knows and has. */
+export interface SavedGuest {
+  /** The access token that it knows, which gets this box's in its place; undefined: nobody has taken it. */
+  readonly token: string | undefined;
+  /** Connections to the broker that lead nowhere now; undefined: it has to look. */
+  readonly connections?: number | undefined;
+}
 
 /**
  * Makes a booted machine this box: envd gets token, environment, clock, identity and entropy; then the agent server, where there
  * is one, takes tasks. Only with both done is a box of use, so `create` answers after it and the first task starts at once.
- * @param token of a machine that was saved: the one that the guest knows, which gets this box's in its place
+ * @param saved of a machine that was not booted
  */
-export async function handOver(parts: BoxParts, box: LiveBox, token: string | undefined, signal: AbortSignal): Promise<void> {
+export async function handOver(parts: BoxParts, box: LiveBox, saved: SavedGuest | undefined, signal: AbortSignal): Promise<void> {
   const { guest, settings } = parts;
   const end = performance.now() + settings.startDeadlineMs;
   const agentReady = async (): Promise<void> => {
     if (box.agent) await guest.waitForAgent(box.vm, box.accessToken, { signal, deadlineMs: Math.max(1, end - performance.now()) });
   };
-  if (token === undefined) {
+  if (saved?.token === undefined) {
     await guest.waitForEnvd(box.vm, { signal, deadlineMs: settings.startDeadlineMs });
-    await initialise(parts, box, box.accessToken, signal);
+    await initialise(parts, box, box.accessToken, undefined, signal);
     await agentReady();
   } else {
     // A machine that was saved is up as soon as it runs.
-    await Promise.all([initialise(parts, box, token, signal), agentReady()]);
+    await Promise.all([initialise(parts, box, saved.token, saved.connections, signal), agentReady()]);
   }
 }
 
-/** @param token the one that the guest knows */
-async function initialise(parts: BoxParts, box: LiveBox, token: string, signal: AbortSignal): Promise<void> {
-  // A hand-over that took long brought a time that was old when it came: once more, now that the guest has loaded all it needs.
-  for (let tries = 0, took = Infinity; tries < maxHandOvers && took > promptMs; tries++) {
+/** @param token the one that the guest knows @param connections see {@link SavedGuest} */
+async function initialise(
+  parts: BoxParts,
+  box: LiveBox,
+  token: string,
+  connections: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const init = (): GuestInit => ({ ...initOf(parts, box), ...(connections === undefined ? {} : { openConnections: connections }) });
+  const call = async (known: string, ending?: AbortSignal): Promise<number> => {
     const started = performance.now();
-    await parts.guest.initialise(box.vm, tries === 0 ? token : box.accessToken, initOf(parts, box), signal);
-    took = performance.now() - started;
-  }
+    await parts.guest.initialise(box.vm, known, init(), ending);
+    return performance.now() - started;
+  };
+  // A hand-over that took long brought a time that was old when it came: once more, now that the guest has loaded all it needs.
+  let took = await call(token, signal);
+  for (let tries = 1; tries < maxHandOvers && took > passableMs; tries++) took = await call(box.accessToken, signal);
+  // Nobody waits for the last second of it; a box that sleeps or ends before has no use for it.
+  if (took > promptMs) void call(box.accessToken).catch(() => undefined);
 }
 
 function initOf({ rows, settings, now }: BoxParts, box: LiveBox): GuestInit {
@@ -52,6 +73,6 @@ function initOf({ rows, settings, now }: BoxParts, box: LiveBox): GuestInit {
     // Host names have no "_" and at most 63 characters (RFC 1123); the id may have both.
     identity: { boxId: box.id, hostname: box.id.replaceAll('_', '-').slice(0, 63), machineId: machineId(box.id) },
     entropy: randomBytes(entropyBytes).toString('base64'),
-    agent: { anthropicBaseUrl: `http://${guestNetwork.broker}`, model: settings.model },
+    ...(box.agent ? { agent: { anthropicBaseUrl: `http://${guestNetwork.broker}`, model: settings.model } } : {}),
   };
 }

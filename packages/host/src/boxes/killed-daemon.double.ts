@@ -52,7 +52,7 @@ const daemon = createBoxes({
       preferred ?? Array.from({ length: 200 }, (_, n) => `${net}.${n + 1}`).find((address) => !taken.has(address)) ?? 'none',
   }),
   templates: noTemplates,
-  broker: { open: async () => {}, close: async () => 0 },
+  broker: { open: async () => {}, connections: async () => 0, close: async () => 0 },
   guest: clients,
   admission: new Admission({ memoryMib: 1_000_000, maxBoxes: 100, diskReserveMib: 0 }, dataDir),
   bootSlots: new BootSlots(2),
@@ -117,7 +117,6 @@ print({
     .all()
     .map((row) => ({ id: row.id, state: row.state, pid: row.record?.pid ?? null, awake: daemon.access.ifRunning(row.id) !== undefined })),
   words: Object.fromEntries(words),
-  wakesFailed: store.db.prepare(`SELECT count(*) AS n FROM box_events WHERE type = 'wake_failed'`).get()?.['n'],
   pids: (await vmm.list(dataDir)).map((record) => record.pid),
   folders: readdirSync(boxesFolder(dataDir)),
 });

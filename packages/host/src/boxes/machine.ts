@@ -1,10 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { guestPorts } from '@citb/api';
-import type { Snapshot, VmSpec } from '../vmm/vmm.ts';
+import type { Snapshot, VmRecord, VmSpec } from '../vmm/vmm.ts';
 import type { LiveBox } from './access.ts';
-import { handOver } from './hand-over.ts';
+import { handOver, type SavedGuest } from './hand-over.ts';
 import { loadImage } from './image.ts';
 import { boxesFolder, boxPaths, newRunId } from './names.ts';
+import { MachineHangs, watchForHang } from './hang.ts';
 import type { BoxParts } from './parts.ts';
 import type { BoxRow } from './rows.ts';
 import { withConsole } from './console-end.ts';
@@ -18,6 +19,8 @@ export interface SavedMachine {
   readonly imageKey: string;
   /** The access token that the guest knows; undefined: nobody has taken it yet. */
   readonly token: string | undefined;
+  /** Connections to the broker that it had; undefined: nobody knows. */
+  readonly connections: number | undefined;
 }
 
 /**
@@ -59,9 +62,10 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
   );
   await broker.open(row.id, paths.brokerSocket);
   undo.defer(async () => void (await broker.close(row.id)));
-  const vm = await (origin === 'disk' ? vmm.boot(spec, signal) : vmm.restore(spec, origin.snapshot, signal));
+  const record = (of: VmRecord): void => rows.recordRun(row.id, of);
+  const vm = await (origin === 'disk' ? vmm.boot(spec, signal) : vmm.restore(spec, origin.snapshot, signal, record));
   undo.defer(() => vm.kill());
-  rows.recordRun(row.id, vm.record);
+  if (origin === 'disk') record(vm.record);
   logs.attach(row.id, vm);
   undo.defer(() => logs.detach(row.id));
   logs.note(row.id, `${origin === 'disk' ? 'booting' : 'restored'}, run ${spec.runId}, process ${vm.record.pid}`);
@@ -74,7 +78,7 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
     vm,
     accessToken: rows.secrets(row.id).accessToken,
   };
-  await comeUp(parts, box, origin === 'disk' ? undefined : origin.token, signal);
+  await comeUp(parts, box, origin === 'disk' ? undefined : origin, signal);
   signal.throwIfAborted();
   rows.store.transaction(() => {
     rows.move(row.id, 'running', 'start');
@@ -89,7 +93,7 @@ export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin,
 }
 
 /** Resolves when the guest has its identity and its services answer. @throws at once when the machine ends */
-export async function comeUp(parts: BoxParts, box: LiveBox, token: string | undefined, signal: AbortSignal): Promise<void> {
+export async function comeUp(parts: BoxParts, box: LiveBox, saved: SavedGuest | undefined, signal: AbortSignal): Promise<void> {
   const { vm } = box;
   const died = new AbortController();
   const watch = async (): Promise<void> => {
@@ -97,13 +101,22 @@ export async function comeUp(parts: BoxParts, box: LiveBox, token: string | unde
     died.abort(new Error(`The machine ended while it started (${exit.signal ?? `exit code ${exit.code ?? 'unknown'}`}).`));
   };
   void watch();
+  const up = new AbortController();
+  const watchBoot = async (): Promise<void> => {
+    const how = await watchForHang(vm.record, up.signal);
+    if (how !== undefined) died.abort(new MachineHangs(how, vm.console()));
+  };
+  if (saved === undefined) void watchBoot();
   try {
-    await handOver(parts, box, token, AbortSignal.any([signal, died.signal]));
+    await handOver(parts, box, saved, AbortSignal.any([signal, died.signal]));
     died.signal.throwIfAborted();
   } catch (error) {
     signal.throwIfAborted();
+    if (died.signal.reason instanceof MachineHangs) throw died.signal.reason;
     const cause = (died.signal.aborted ? died.signal.reason : error) as Error;
     throw new Error(withConsole(cause.message, vm.console()), { cause: error });
+  } finally {
+    up.abort();
   }
 }
 

@@ -38,6 +38,19 @@ suite('pausing and waking', () => {
     assert.deepEqual(types(daemon, box.id), ['created', 'running', 'paused', 'running']);
   });
 
+  test('a guest is told how many of its connections a pause has cut', async () => {
+    using bed = new Testbed();
+    const daemon = bed.daemon();
+    const { box } = await daemon.boxes.create(ada);
+    assert.equal(bed.machine(box.run_id ?? '').init?.openConnections, undefined, 'nobody knows of a machine that boots');
+    for (const connections of [2, 0]) {
+      bed.connections = connections;
+      await daemon.boxes.pause(box.id);
+      const { run_id } = await daemon.boxes.resume(box.id);
+      assert.equal(bed.machine(run_id ?? '').init?.openConnections, connections);
+    }
+  });
+
   test('requests at once wake a box once', async () => {
     using bed = new Testbed();
     const daemon = bed.daemon();

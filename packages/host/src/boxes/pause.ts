@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '@citb/api';
 import type { LiveBox } from './access.ts';
 import { adoptBox } from './adopt.ts';
@@ -7,13 +6,6 @@ import type { BoxParts } from './parts.ts';
 import { forgetSaved, pauseFolder } from './saved-folder.ts';
 import { saveMachine } from './saved-machine.ts';
 import { fallAsleep, type SleepReason } from './sleep.ts';
-
-/**
- * Connections of the guest do not outlive its VMM, and a restored guest would wait for ever for the answer of one that it believes to
- * be open (seen: Claude Code, 100 s and more). So they are cut first, and the guest has this long to see it, in ms; what it was
- * asking it asks again after the wake. The cut passes two processes and the guest's kernel: milliseconds on idle cores.
- */
-const cutMs = 300;
 
 /** How long a guest may take to write what it holds back, in ms. */
 const flushMs = 5000;
@@ -47,8 +39,8 @@ export async function pauseBox(parts: BoxParts, id: string, { why, still }: Paus
   live.take(box);
   try {
     await forgetSaved(parts, id);
-    if ((await parts.broker.close(id)) > 0) await delay(cutMs);
-    await saveMachine(parts, box, pauseFolder(parts, id));
+    const cut = await parts.broker.close(id);
+    await saveMachine(parts, box, pauseFolder(parts, id), cut);
   } catch (error) {
     await takeBack(parts, box, error as Error);
     return;

@@ -27,6 +27,8 @@ export interface Addresses {
 export interface BrokerSockets {
   /** Listens for the box on a unix socket (a stale socket file is replaced). Resolves when connections are taken. */
   open(boxId: string, socketPath: string): Promise<void>;
+  /** How many connections of the box are open. */
+  connections(boxId: string): Promise<number>;
   /** Stops listening and cuts what is open; resolves with how many connections that were. Nothing happens when it is not open. */
   close(boxId: string): Promise<number>;
 }

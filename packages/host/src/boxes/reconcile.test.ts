@@ -153,34 +153,50 @@ suite('after a daemon was killed', () => {
     agree(bed, next);
   });
 
-  for (let n = 1; n <= 7; n += 1) {
-    test(`in the middle of a wake, at step ${n}: old memory never meets a newer disk, and the box is there`, async () => {
+  for (const [index, step] of ['disk', 'disk made', 'broker', 'restore', 'loaded', 'restored', 'init', 'agent'].entries()) {
+    test(`in the middle of a wake, before ${step}: its memory is there, and a machine that may have run is the one that goes on`, async () => {
       using bed = new Testbed();
       const first = bed.daemon();
       const { box } = await first.boxes.create(ada);
       const { memory } = bed.machine(box.run_id ?? '');
       await first.boxes.pause(box.id);
-      const dead = dieAtStep(bed, n);
+      const dead = dieAtStep(bed, index + 1);
       first.access.awake(box.id).catch(() => undefined);
-      const step = await dead;
-      const ran = bed.machines.size > 0;
+      assert.equal(await dead, step);
+      const [begun] = bed.machines.keys();
       bed.atStep = () => {};
       const next = bed.daemon();
       await next.reconcile();
       agree(bed, next);
       const { runId } = await next.access.awake(box.id);
       agree(bed, next);
-      const untouched = ['disk', 'disk made'].includes(step);
-      const complete = ['init', 'agent'].includes(step);
-      assert.equal(
-        bed.machine(runId).memory === memory,
-        untouched || complete,
-        `${step}: ${ran ? 'its CPUs ran' : 'its CPUs did not run'}`,
-      );
-      const failed = next.eventsOf(box.id).some(({ type }) => type === 'wake_failed');
-      assert.equal(failed, !(untouched || complete));
+      assert.deepEqual([bed.machine(runId).memory, bed.machine(runId).paused], [memory, false]);
+      if (['restored', 'init', 'agent'].includes(step)) assert.equal(runId, begun);
+      else assert.notEqual(runId, begun);
+      assert.ok(!next.eventsOf(box.id).some(({ type }) => type === 'wake_failed'));
     });
   }
+
+  test('in the middle of a wake, and the machine has ended too: old memory does not meet the newer disk, and an event says so', async () => {
+    using bed = new Testbed();
+    const first = bed.daemon();
+    const { box } = await first.boxes.create(ada);
+    const { memory } = bed.machine(box.run_id ?? '');
+    await first.boxes.pause(box.id);
+    const dead = dieAtStep(bed, 6);
+    first.access.awake(box.id).catch(() => undefined);
+    assert.equal(await dead, 'restored');
+    bed.machines.clear();
+    bed.atStep = () => {};
+    const next = bed.daemon();
+    await next.reconcile();
+    agree(bed, next);
+    assert.equal((await next.boxes.get(box.id)).state, 'stopped');
+    assert.equal(next.eventsOf(box.id).at(-1)?.type, 'wake_failed');
+    const { runId } = await next.access.awake(box.id);
+    assert.notEqual(bed.machine(runId).memory, memory);
+    agree(bed, next);
+  });
 
   for (let n = 1; n <= 3; n += 1) {
     test(`in the middle of a stop, at step ${n}: it is completed`, async () => {

@@ -21,7 +21,7 @@ type Cleaned = MaintenanceReport extends { cleaned: infer C } ? C : never;
  *   Idempotency-Key) simply makes the box anew; nothing could have been put into it yet;
  * - a start of a box that existed is forgotten: the box is `stopped` and starts on the next request;
  * - a pause whose machine was saved is completed, any other is taken back and the box runs on;
- * - a wake whose CPUs run is completed; else the box is `stopped`, and an event says that its memory is lost;
+ * - a wake whose machine was loaded is completed, any other is taken back and the box stays `paused`;
  * - a stop and a kill are completed.
  */
 export async function reconcile(parts: BoxParts): Promise<MaintenanceReport> {
@@ -54,7 +54,14 @@ async function settleRow(parts: BoxParts, row: BoxRow): Promise<boolean> {
       const now = rows.get(row.id);
       if (now !== undefined && live.get(row.id) === undefined && mayHaveMachine(now)) await adoptBox(parts, now);
     });
-  else if (row.intent === 'start') rows.forgetIntent(row.id);
+  else if (row.intent === 'start')
+    await writers.run(row.id, async () => {
+      const now = rows.get(row.id);
+      if (now?.intent !== 'start') return;
+      // A machine of it may be there already; one that was being loaded has not begun to run.
+      await reapRun(parts, now);
+      rows.forgetIntent(row.id);
+    });
   else if (row.state !== 'paused' && existsSync(pauseFolder(parts, row.id)))
     await writers.run(row.id, async () => {
       if (rows.get(row.id)?.state !== 'paused') await forgetSaved(parts, row.id);

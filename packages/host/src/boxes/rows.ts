@@ -128,18 +128,20 @@ export class BoxRows {
   }
 
   /**
-   * A new incarnation is about to be booted: from here on a process of this run belongs to the box, and what was saved of the one
-   * before no longer fits the disk.
+   * A new incarnation is about to be started: from here on a process of this run belongs to the box. What was saved of the one
+   * before stays good until it runs ({@link recordRun}).
    */
   beginRun(id: string, spec: VmSpec, imageKey: string): void {
     this.store.db
-      .prepare('UPDATE boxes SET run_id = ?, spec = ?, record = NULL, address = ?, image_key = ?, saved = 0, asleep = 0 WHERE id = ?')
+      .prepare('UPDATE boxes SET run_id = ?, spec = ?, record = NULL, address = ?, image_key = ?, asleep = 0 WHERE id = ?')
       .run(spec.runId, JSON.stringify(spec), spec.network.address, imageKey, id);
   }
 
-  /** The process of the incarnation. */
+  /** The process of the incarnation, which runs now: what was saved of the box's machine is used up. */
   recordRun(id: string, record: VmRecord): void {
-    this.store.db.prepare('UPDATE boxes SET record = ? WHERE id = ? AND run_id = ?').run(JSON.stringify(record), id, record.runId);
+    this.store.db
+      .prepare('UPDATE boxes SET record = ?, saved = 0 WHERE id = ? AND run_id = ?')
+      .run(JSON.stringify(record), id, record.runId);
   }
 
   /**

@@ -3,6 +3,7 @@ import { adoptBox, mayHaveMachine } from './adopt.ts';
 import type { LiveBox } from './access.ts';
 import { cloneBox } from './clone.ts';
 import { startMachine } from './machine.ts';
+import { MachineHangs } from './hang.ts';
 import type { BoxParts } from './parts.ts';
 import { failuresInARow } from './recent-failures.ts';
 import { removeBox } from './remove.ts';
@@ -11,6 +12,8 @@ import { wakeBox } from './wake.ts';
 
 /** A try that took longer is not repeated, in ms: its caller has waited enough. */
 const quickMs = 20_000;
+/** Machines of one start that hang while they boot and are tried again, whatever it takes; one in hundreds does. */
+const maxHangs = 2;
 
 /**
  * The writer's `start`: the box awake, whatever it was before. A machine that still runs is adopted, one that was saved is
@@ -38,13 +41,16 @@ export async function startBox(parts: BoxParts, id: string, signal: AbortSignal)
     const clone = await cloneBox(parts, row, signal).catch((error: unknown) => giveUp(parts, row, error as Error, signal.aborted));
     if (clone !== undefined) return clone;
   }
-  for (;;) {
+  for (let hangs = 0; ;) {
     const began = performance.now();
     try {
       return await startMachine(parts, row, 'disk', signal);
     } catch (error) {
       const failure = signal.aborted ? (signal.reason as Error) : (error as Error);
-      const final = signal.aborted || isRefusal(failure) || parts.failures.add(id) >= failuresInARow || performance.now() - began > quickMs;
+      const hung = failure instanceof MachineHangs;
+      if (hung) hangs += 1;
+      const tooLong = hung ? hangs > maxHangs : performance.now() - began > quickMs;
+      const final = signal.aborted || isRefusal(failure) || parts.failures.add(id) >= failuresInARow || tooLong;
       parts.log.warn({ err: failure, box: id, final }, 'a box could not be started');
       parts.logs.note(id, `could not be started: ${failure.message}`);
       if (!final) continue;

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { GuestInit } from '@citb/api';
 import { createLog } from '@citb/daemon';
 import type { BootImage } from '@citb/images';
 import { BoxLogs } from '../hostinfo/box-logs.ts';
@@ -76,6 +77,7 @@ export class Testbed implements Disposable {
           await step('broker');
           sockets.add(id);
         },
+        connections: async (id) => (sockets.has(id) ? this.connections : 0),
         close: async (id) => {
           const open = sockets.delete(id);
           await step('broker closed');
@@ -141,14 +143,18 @@ export class Testbed implements Disposable {
         await step('booted');
         return machine.vm(step);
       },
-      restore: async (spec, snapshot) => {
+      restore: async (spec, snapshot, _signal, loaded) => {
         await step('restore');
         const memory = readFileSync(join(snapshot.folder, 'memory'), 'utf8');
         if (!memory.startsWith('memory of ')) throw new Error('the memory is damaged');
         const machine = new Machine(spec, this.#pids++, () => this.machines.delete(spec.runId));
         machine.memory = memory.slice('memory of '.length);
+        machine.paused = true;
         this.machines.set(spec.runId, machine);
+        await step('loaded');
+        loaded?.(machine.record);
         await step('restored');
+        machine.paused = false;
         return machine.vm(step);
       },
       adopt: async (_spec, record) => {
@@ -180,7 +186,7 @@ export interface Daemon extends BoxesModule {
 export class Machine {
   readonly record: VmRecord;
   /** What the guest was given. */
-  init: unknown;
+  init: GuestInit | undefined;
   console = '';
   /** What a snapshot takes and a restored machine begins with. */
   memory: string;

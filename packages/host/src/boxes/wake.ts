@@ -7,8 +7,9 @@ import { forgetSaved, pauseFolder } from './saved-folder.ts';
 import { loadSaved } from './saved-machine.ts';
 
 /**
- * A paused box as it was: memory, processes, open terminals' programs. What was saved is used up by it, whatever comes of it: once
- * the CPUs run the disk changes, and old memory on a newer disk would destroy it.
+ * A paused box as it was: memory, processes, open terminals' programs. What was saved is used up when the CPUs run, whatever comes of
+ * it: from then on the disk changes, and old memory on a newer disk would destroy it. A daemon that is killed before leaves the box paused,
+ * one that is killed after it leaves a machine that the next one takes over.
  * @returns undefined when it could not be brought back: the box is `stopped` then, and boots from its disk
  * @throws the refusals of admission, and the box stays paused
  */
@@ -25,7 +26,8 @@ export async function wakeBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
     await forgetSaved(parts, row.id);
     return box;
   } catch (error) {
-    if (rows.get(row.id)?.saved === true) {
+    // No machine was tried: what was saved is as good as before.
+    if (rows.get(row.id)?.runId === row.runId) {
       rows.forgetIntent(row.id);
       throw error instanceof ApiError ? error : new ApiError('box_failed', (error as Error).message, { cause: error });
     }
@@ -39,7 +41,7 @@ export async function wakeBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
 /** A wake that an earlier daemon began: its CPUs run already. False when it could not be completed; its machine is gone then. */
 export async function completeWake(parts: BoxParts, box: LiveBox): Promise<boolean> {
   try {
-    await comeUp(parts, box, box.accessToken, AbortSignal.timeout(parts.settings.startDeadlineMs));
+    await comeUp(parts, box, { token: box.accessToken }, AbortSignal.timeout(parts.settings.startDeadlineMs));
   } catch (error) {
     await box.vm.kill();
     parts.logs.detach(box.id);

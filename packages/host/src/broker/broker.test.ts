@@ -281,3 +281,16 @@ test('the socket is private from its first moment, replaces a stale one, and goe
   await it.broker.close('box');
   await assert.rejects(stat(it.socketPath));
 });
+
+test('open connections of a box are counted, when it is asked and when they are cut', async () => {
+  await using it = await bench((_request, response) => response.end('{}'));
+  assert.deepEqual([await it.broker.connections('box'), await it.broker.connections('nobody')], [0, 0]);
+  const socket = connect(it.socketPath);
+  await once(socket, 'connect');
+  socket.write('GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(socket, 'data');
+  assert.equal(await it.broker.connections('box'), 1);
+  assert.equal(await it.broker.close('box'), 1);
+  assert.equal(await it.broker.connections('box'), 0);
+  socket.destroy();
+});

@@ -68,7 +68,7 @@ export function createBroker({ baseUrl, keys, ledger, own, log, ownerOf }: Broke
     const entry = open.get(boxId);
     if (entry === undefined) return 0;
     open.delete(boxId);
-    const connections = await promisify(entry.server.getConnections.bind(entry.server))();
+    const connections = await connectionsOf(entry.server);
     const closed = new Promise((resolve) => entry.server.close(resolve));
     entry.server.closeAllConnections();
     await closed;
@@ -98,12 +98,20 @@ export function createBroker({ baseUrl, keys, ledger, own, log, ownerOf }: Broke
       await listenPrivately(server, socketPath, ownerOf?.(boxId));
       open.set(boxId, { server, path: socketPath });
     },
+    connections: async (boxId) => {
+      const entry = open.get(boxId);
+      return entry === undefined ? 0 : await connectionsOf(entry.server);
+    },
     close,
     async closeAll() {
       await Promise.all([...open.keys()].map(close));
       await upstream.dispatcher.destroy();
     },
   };
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return promisify(server.getConnections.bind(server))();
 }
 
 /** A guest that sends half a request, or nothing, has its connection ended. Times in ms, sizes in bytes. */

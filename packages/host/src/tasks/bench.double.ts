@@ -8,7 +8,7 @@ import { Seal } from '../keys/sealed.ts';
 import type { NewTask } from '../services.ts';
 import { Store } from '../store.ts';
 import { AgentDouble } from './agent.double.ts';
-import type { Patience } from './pump.ts';
+import type { Patience } from './patience.ts';
 import { createTasks, type TasksParts, type TasksService } from './tasks.ts';
 
 export const token = 't'.repeat(32);

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { agentPaths, ApiError } from '@citb/api';
 import type { BoxAccess, LiveBox } from '../boxes/access.ts';
 import type { GuestClients } from '../guest/clients.ts';
@@ -6,24 +5,10 @@ import { lineBatches } from '../guest/lines.ts';
 import { finish } from './finish.ts';
 import { maxEventLine, parseGuestEvent } from './guest-event.ts';
 import { forgetInGuest, handOver } from './handover.ts';
+import { type Patience, pause } from './patience.ts';
 import type { RecordEvents } from './record.ts';
 import type { TaskTable } from './table.ts';
 import type { Turns } from './turns.ts';
-
-/** How patient a pump is, in ms. */
-export interface Patience {
-  /** First pause after a failure; it doubles up to `pauseMaxMs`. */
-  readonly pauseMs: number;
-  readonly pauseMaxMs: number;
-  /** The agent's heartbeat comes each 5 s; a stream that is silent for so long is cut and opened again. */
-  readonly stallMs: number;
-  /** A box that runs but brings no event and no steady stream for so long is given up. Long enough for a restart under emulation. */
-  readonly giveUpMs: number;
-  /** How often a box that cannot be started is tried again. */
-  readonly starts: number;
-}
-
-export const defaultPatience: Patience = { pauseMs: 100, pauseMaxMs: 2000, stallMs: 30_000, giveUpMs: 180_000, starts: 3 };
 
 export interface PumpParts {
   readonly table: TaskTable;
@@ -145,9 +130,4 @@ async function follow(
 function lost(error: ApiError): ApiError {
   if (error.code !== 'task_not_found') return error;
   return new ApiError('box_failed', 'The box lost this task: its disk no longer has it.', { hint: 'Start the task again.' });
-}
-
-async function pause({ pauseMs, pauseMaxMs }: Patience, failures: number, signal: AbortSignal): Promise<void> {
-  const ms = Math.min(pauseMs * 2 ** Math.max(0, failures - 1), pauseMaxMs);
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -38,6 +38,23 @@ suite('tasks of a box that goes back', () => {
     assert.ok(!it.agent.cancelled.includes(kept.id));
   });
 
+  test('a guest that does not listen yet is told again', async () => {
+    await using it = await bench();
+    const stranger = 'task_00000000000000000000';
+    const request = { id: stranger, prompt: 'of the box it came from', files: {}, options: {} };
+    it.agent.journals.set(stranger, { request, lines: [], state: 'running', lastSeq: 1 });
+    let refused = 0;
+    it.agent.misbehave = (_, response) => {
+      refused += 1;
+      if (refused === 3) it.agent.misbehave = undefined;
+      response.writeHead(401).end();
+    };
+    it.boxes.lose('box');
+    it.reboot();
+    await until(() => it.agent.cancelled.includes(stranger));
+    assert.equal(refused, 3);
+  });
+
   test('before a task, with nothing else at work, what is asked for is done; a rollback in the middle of it leaves the task undone', async () => {
     const before: string[] = [];
     let rollBack = false;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTaskEnded, limits } from '@citb/api';
 import { bench, code, done, hello, read, text, token, until } from './bench.double.ts';
-import { defaultPatience } from './pump.ts';
+import { defaultPatience } from './patience.ts';
 
 test('a task is handed over, streams its events and is forgotten in the guest', async () => {
   await using it = await bench();

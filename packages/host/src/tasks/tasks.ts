@@ -6,14 +6,15 @@ import type { Idempotency } from '../idempotency.ts';
 import type { NewTask, Tasks } from '../services.ts';
 import type { Store } from '../store.ts';
 import { finish } from './finish.ts';
-import { cancelInGuest, forgetInGuest, handOver } from './handover.ts';
+import { cancelInGuest, handOver } from './handover.ts';
 import { TaskHub } from './hub.ts';
 import { newTaskId } from './ids.ts';
-import { defaultPatience, pump, type Patience, type PumpParts } from './pump.ts';
+import { defaultPatience, type Patience } from './patience.ts';
+import { pump, type PumpParts } from './pump.ts';
 import { createRecorder, type RecordEvents } from './record.ts';
 import { readEvents } from './stream.ts';
-import { endStrangers } from './strangers.ts';
 import { agentRequest, identityOf, keyScope } from './request.ts';
+import { tidyGuest } from './tidy.ts';
 import { createTaskTable, taskOf, type TaskRow } from './table.ts';
 import { type BeforeTask, Turns } from './turns.ts';
 
@@ -162,7 +163,10 @@ export function createTasks({
   const leave = [
     access.onStarted((box) => {
       for (const row of table.unfinishedOf(box.id)) follow(box.id, row.id);
-      if (box.agent) void tidy(box).catch((error: unknown) => access.note(box.id, `old tasks stay in the box: ${String(error)}`));
+      if (box.agent)
+        void tidyGuest(pumpParts, box, stopped.signal).catch((error: unknown) =>
+          access.note(box.id, `old tasks stay in the box: ${String(error)}`),
+        );
     }),
     access.onKilled(async (boxId) => {
       const ours = [...pumps.values()].filter((each) => each.boxId === boxId);
@@ -176,16 +180,6 @@ export function createTasks({
   function bury(boxId: string): void {
     for (const row of table.unfinishedOf(boxId)) finish(record, row, new ApiError('box_killed'), 'interrupted');
     for (const id of table.bury(boxId)) hub.whenUnread(id, () => table.remove(id));
-  }
-
-  /** Brings what the guest knows of tasks in line with what is so. */
-  async function tidy(box: LiveBox): Promise<void> {
-    const ended = await endStrangers(table, clients.agent(box), box.id, stopped.signal);
-    if (ended > 0) access.note(box.id, `${ended} tasks that are not this box's, or are over, were ended in it`);
-    for (const { id } of table.unforgottenOf(box.id)) {
-      if (stopped.signal.aborted) return;
-      await forgetInGuest(table, clients.agent(box), id, stopped.signal);
-    }
   }
 
   return {

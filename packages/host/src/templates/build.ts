@@ -24,6 +24,8 @@ export type BuildParts = Pick<BoxParts, 'vmm' | 'disks' | 'rows' | 'addresses' |
 /** The machine rests when it uses less of a core than this, over `restMs`; an idle guest uses 1-3 % under emulation. */
 const restShare = 0.15;
 const restMs = 500;
+/** How often the first call is made again: it is what the creation of a clone waits for. */
+const rehearsedCalls = 5;
 /** What never rests is taken as it is after so long, in ms. */
 const unrestMs = 30_000;
 
@@ -56,11 +58,14 @@ export async function buildTemplate(
   const box: LiveBox = { id: owner, runId: spec.runId, runtime: shape.runtime, agent: image.manifest.agent, vm, accessToken: token };
   if (box.agent) await parts.guest.waitUntilParked(vm, token, { signal, deadlineMs: settings.startDeadlineMs });
   await parts.rehearse(box, signal);
+  // What was compiled for the first one may have been dropped since.
+  for (let again = 0; again < rehearsedCalls; again++) await initialise(parts, vm, token, signal);
   await rest(vm, signal);
   await vm.pause();
   const { key: snapshotKey } = await vm.snapshot(files.machine, true);
   await vm.kill();
-  await writeSaved(files.machine, spec, image.key, snapshotKey);
+  // Nobody answers at the broker's end.
+  await writeSaved(files.machine, spec, image.key, { key: snapshotKey, connections: 0 });
   await writeFile(files.manifest, JSON.stringify({ key, token, shape }), { mode: 0o600, flush: true });
   signal.throwIfAborted();
   await rename(unfinished, folder).catch((error: NodeJS.ErrnoException) => {
@@ -93,6 +98,16 @@ async function boot(
 async function comeUp({ guest, settings }: BuildParts, vm: Vm, token: string, signal: AbortSignal): Promise<void> {
   const deadlineMs = settings.startDeadlineMs;
   await guest.waitForEnvd(vm, { signal, deadlineMs });
+  await initialise({ guest, settings }, vm, token, signal);
+}
+
+/** The first call of the host, by which a template is nobody. */
+async function initialise(
+  { guest, settings }: Pick<BuildParts, 'guest' | 'settings'>,
+  vm: Vm,
+  token: string,
+  signal: AbortSignal,
+): Promise<void> {
   const agent = { anthropicBaseUrl: `http://${guestNetwork.broker}`, model: settings.model };
   const entropy = randomBytes(64).toString('base64');
   await guest.initialise(

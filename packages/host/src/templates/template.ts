@@ -18,13 +18,14 @@ export interface Shape {
 /** A machine that is booted and ready and belongs to nobody, and its disk. */
 export interface Template {
   readonly key: string;
+  readonly folder: string;
   readonly shape: Shape;
   readonly disk: string;
   readonly machine: SavedMachine;
 }
 
 /** Changes when what is done to a machine before it becomes a template changes. */
-const recipe = 2;
+const recipe = 3;
 
 /** All that a template depends on: it is never used when one of them is another. Sixteen hex digits. */
 export function templateKey(imageKey: string, shape: Shape, report: Pick<VmmReport, 'version' | 'accelerator'>, model: string): string {
@@ -43,8 +44,13 @@ export function isAbandoned(name: string): boolean {
 }
 
 /** Names in a template's folder. */
-export function templateFiles(folder: string): { disk: string; machine: string; manifest: string } {
-  return { disk: join(folder, 'disk.img'), machine: join(folder, 'machine'), manifest: join(folder, 'template.json') };
+export function templateFiles(folder: string): { disk: string; spare: string; machine: string; manifest: string } {
+  return {
+    disk: join(folder, 'disk.img'),
+    spare: join(folder, 'spare.img'),
+    machine: join(folder, 'machine'),
+    manifest: join(folder, 'template.json'),
+  };
 }
 
 /** The token is nobody's secret: a clone gets another by its first call, and before it there is nothing to protect. */
@@ -60,7 +66,7 @@ export function readTemplate(folder: string): Template | undefined {
   try {
     const { key, token, shape } = manifest.parse(JSON.parse(readFileSync(files.manifest, 'utf8')));
     const machine = loadSaved(files.machine, token);
-    return machine === undefined || !statSync(files.disk).isFile() ? undefined : { key, shape, disk: files.disk, machine };
+    return machine === undefined || !statSync(files.disk).isFile() ? undefined : { key, folder, shape, disk: files.disk, machine };
   } catch {
     return undefined;
   }

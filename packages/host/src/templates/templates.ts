@@ -5,12 +5,17 @@ import type { Images } from '@citb/images';
 import { ApiError } from '@citb/api';
 import type { VmmReport } from '../vmm/vmm.ts';
 import { type BuildParts, buildTemplate } from './build.ts';
+import { SpareDisks } from './spare-disks.ts';
 import { isAbandoned, readTemplate, removeTemplate, type Shape, type Template, templateKey, unfinishedPrefix } from './template.ts';
 
 /** What starting a box needs of templates. */
 export interface TemplateSource {
   /** The template of a new box of this image and shape. */
   find(imageKey: string, shape: Shape): Template | undefined;
+  /** Puts a copy of its disk at `path`. @throws DiskError */
+  takeDisk(template: Template, path: string, signal: AbortSignal): Promise<void>;
+  /** A clone of it is up: makes what the next one needs ahead, in the background. */
+  cloned(template: Template): void;
   /** Has one made in the background, unless it is there, on its way, or failed just now. */
   want(shape: Shape): void;
   /** A clone of it did not come up: it goes, and another is made when it is wanted again. */
@@ -26,6 +31,8 @@ export interface TemplateSource {
 /** No templates: every box boots. */
 export const noTemplates: TemplateSource = {
   find: () => undefined,
+  takeDisk: () => Promise.reject(new Error('there are no templates')),
+  cloned: () => {},
   want: () => {},
   spoil: () => {},
   isBuilding: () => false,
@@ -50,6 +57,7 @@ export class Templates implements TemplateSource {
   readonly #parts: TemplatesOptions;
   readonly #folder: string;
   readonly #stopping = new AbortController();
+  readonly #spares: SpareDisks;
   readonly #known = new Map<string, Template>();
   readonly #failed = new Map<string, number>();
   readonly #runs = new Set<string>();
@@ -60,6 +68,7 @@ export class Templates implements TemplateSource {
   constructor(parts: TemplatesOptions) {
     this.#parts = parts;
     this.#folder = join(parts.settings.dataDir, 'templates');
+    this.#spares = new SpareDisks(parts.disks, this.#stopping.signal);
     // Passing through only, as for boxes.
     mkdirSync(this.#folder, { recursive: true, mode: 0o711 });
     for (const name of readdirSync(this.#folder)) {
@@ -77,6 +86,14 @@ export class Templates implements TemplateSource {
       utimesSync(join(this.#folder, template.key), now, now);
     }
     return template;
+  }
+
+  takeDisk(template: Template, path: string, signal: AbortSignal): Promise<void> {
+    return this.#spares.take(template, path, signal);
+  }
+
+  cloned(template: Template): void {
+    if (this.#known.get(template.key) === template) this.#spares.refill(template);
   }
 
   want(shape: Shape): void {
@@ -104,6 +121,7 @@ export class Templates implements TemplateSource {
   async close(): Promise<void> {
     this.#stopping.abort(new ApiError('host_stopping'));
     await this.#working;
+    await this.#spares.settled();
   }
 
   async #work(): Promise<void> {
@@ -140,6 +158,7 @@ export class Templates implements TemplateSource {
     const template = readTemplate(folder);
     if (template === undefined) throw new Error('The template is not complete.');
     this.#known.set(key, template);
+    this.#spares.refill(template);
     log.info({ shape, ms: Math.round(performance.now() - started) }, 'template ready');
     this.#prune(template);
   }

@@ -19,7 +19,8 @@ const packages: Readonly<Record<string, string>> = {
 
 /**
  * Starts a program that outlives this one: a session of its own, no pipe to us (its end would be a SIGPIPE there), output to
- * a file. It moves into its cgroup before it has had time to take memory.
+ * a file. It moves into its cgroup while it starts.
+ * @returns `limited` resolves when it is in its cgroup, which takes the kernel 10-20 ms: await it before it takes memory
  * @throws VmmError when it cannot be started
  */
 export async function launch(
@@ -27,7 +28,7 @@ export async function launch(
   logPath: string,
   cgroup: Cgroup,
   environment: Readonly<Record<string, string>> = {},
-): Promise<{ child: ChildProcess; identity: ProcessIdentity }> {
+): Promise<{ child: ChildProcess; identity: ProcessIdentity; limited: Promise<void> }> {
   const [program = '', ...args] = command;
   const log = await open(logPath, 'w', 0o600).then(async (file) => {
     await file.close();
@@ -45,12 +46,14 @@ export async function launch(
       const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
       throw new VmmError(error.code === 'ENOENT' ? notInstalled(program) : `${program} does not start: ${error.message}`);
     }
-    await cgroup.add(child.pid).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ESRCH') throw error;
-    });
     const identity = identify(child.pid);
     if (identity === undefined) throw new VmmError(await lastWords(logPath));
-    return { child, identity };
+    const limited = cgroup.add(child.pid).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ESRCH') throw error;
+    });
+    // Who awaits it later is told then.
+    limited.catch(() => undefined);
+    return { child, identity, limited };
   } finally {
     await log.close();
   }

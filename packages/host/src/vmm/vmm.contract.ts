@@ -173,9 +173,15 @@ export function vmmContract(name: string, setup: () => Promise<VmmSubject>): voi
       await second.pause();
       const again = await second.snapshot(join(subject.dataDir, 'snapshot-2'));
       await second.kill();
-      const third = await vmm.restore(await subject.spec(), again);
+      // Told of before it runs, when it can still be refused.
+      const told: VmRecord[] = [];
+      const refusal = vmm.restore(await subject.spec(), again, undefined, () => assert.fail('not yet'));
+      await assert.rejects(refusal, /not yet/);
+      const third = await vmm.restore(await subject.spec(), again, undefined, (record) => void told.push(record));
       machines.defer(() => third.kill());
       assert.equal(await ask(third, 'get'), 'own');
+      assert.deepEqual(told, [third.record]);
+      assert.equal((await vmm.list(subject.dataDir)).length, 2);
     });
 
     test('many machines begin from one snapshot, outlive it, and can be saved themselves', async () => {

@@ -19,9 +19,11 @@ export interface Vmm {
 
   /**
    * Starts a VM from a snapshot; the machine's shape must be the snapshot's. Resolves when its CPUs run.
+   * @param loaded called once, right before they do: until then the disks are as they were and the snapshot is as good as before; from then on
+   *   the VM can be adopted, and resumed, by its record. What it throws ends the VM.
    * @throws when it cannot be loaded (other version, damaged files); nothing is left behind then, and a cold `boot` of the same disks is safe
    */
-  restore(spec: VmSpec, snapshot: Snapshot, signal?: AbortSignal): Promise<Vm>;
+  restore(spec: VmSpec, snapshot: Snapshot, signal?: AbortSignal, loaded?: (record: VmRecord) => void): Promise<Vm>;
 
   /** A VM that an earlier host daemon started; undefined when its process is gone (pid, start time and boot id must all agree). */
   adopt(spec: VmSpec, record: VmRecord): Promise<Vm | undefined>;

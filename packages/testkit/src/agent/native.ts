@@ -73,7 +73,7 @@ export class NativeAgent implements AsyncDisposable {
 
   /** Starts the server on the same folders. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [agentMain], {
+    const child = spawn(process.execPath, ['--disable-warning=CLAUDE_SDK_CAN_USE_TOOL_SHADOWED', agentMain], {
       env: {
         PATH: process.env['PATH'] ?? '/usr/bin:/bin',
         HOME: this.folders.home,

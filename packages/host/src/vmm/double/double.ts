@@ -36,7 +36,7 @@ export function createDouble({ program = new URL('health.ts', import.meta.url).h
       isolation: { uid: false, cgroup: 'none', seccomp: false },
     }),
     boot: (spec, signal) => start(program, spec, {}, signal),
-    restore: async (spec, snapshot, signal) => start(program, spec, await readMemory(spec, snapshot), signal),
+    restore: async (spec, snapshot, signal, loaded) => start(program, spec, await readMemory(spec, snapshot), signal, loaded),
     adopt,
     list,
     sweep: async () => [],
@@ -49,7 +49,13 @@ export function createDouble({ program = new URL('health.ts', import.meta.url).h
   };
 }
 
-async function start(program: string, spec: VmSpec, memory: Record<string, unknown>, signal?: AbortSignal): Promise<Vm> {
+async function start(
+  program: string,
+  spec: VmSpec,
+  memory: Record<string, unknown>,
+  signal?: AbortSignal,
+  loaded?: (record: VmRecord) => void,
+): Promise<Vm> {
   signal?.throwIfAborted();
   const files = doubleFiles(spec.folder);
   for (const { path } of spec.drives) {
@@ -62,13 +68,17 @@ async function start(program: string, spec: VmSpec, memory: Record<string, unkno
   stack.defer(() => clean(spec.folder));
   await mkdir(files.own, { mode: 0o700 });
   await writeFile(files.machine, JSON.stringify(machineFile.parse({ spec, program, memory })));
-  const { child, identity } = await launch([process.execPath, machineProgram, spec.runId, spec.folder], files.log, noCgroup);
+  // Suites that start hundreds of machines have their programs compiled once.
+  const { NODE_COMPILE_CACHE: compiled } = process.env;
+  const environment = compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled };
+  const { child, identity } = await launch([process.execPath, machineProgram, spec.runId, spec.folder], files.log, noCgroup, environment);
   const exit = watchExit(identity, child);
   stack.defer(async () => {
     signalProcess(identity, 'SIGKILL');
     await waitGone(identity, killMs);
   });
   const record: VmRecord = { driver: 'double', runId: spec.runId, folder: spec.folder, ...identity };
+  loaded?.(record);
   const console = await openConsole(record, () => Console.begin(spec.folder, files.serial), signal);
   stack.defer(() => console.close());
   signal?.throwIfAborted();

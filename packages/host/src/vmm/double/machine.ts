@@ -44,13 +44,19 @@ process.on('SIGUSR2', () => {
   process.kill(process.pid, 'SIGSTOP');
 });
 
+const up = Promise.withResolvers<void>();
+
+/** As with QEMU it stays silent until the machine is up; to its caller a machine that was saved is up from its first moment on. */
+async function connect(port: number, socket: Socket): Promise<void> {
+  socket.on('error', () => socket.destroy());
+  await up.promise;
+  const accept = accepting.get(port);
+  if (accept === undefined) socket.resetAndDestroy();
+  else accept(socket);
+}
+
 for (const port of spec.network.ports) {
-  const server = createServer((socket) => {
-    socket.on('error', () => socket.destroy());
-    const accept = accepting.get(port);
-    if (accept === undefined) socket.resetAndDestroy();
-    else accept(socket);
-  });
+  const server = createServer((socket) => void connect(port, socket));
   server.listen(port, spec.network.address);
   await once(server, 'listening');
 }
@@ -69,3 +75,4 @@ await once(serial, 'listening');
 await started.promise;
 const { serve } = (await import(program)) as { serve: Serve };
 await serve(guest);
+up.resolve();

@@ -81,12 +81,9 @@ function networkOption(spec: VmSpec): string {
   return `user,id=net,ipv6=off,restrict=on${forwards.join('')}${broker}`;
 }
 
-/**
- * One socat a connection, without messages of its own: the guest could make it write as many as it likes. `-t0`: when the broker
- * ends a connection the guest sees it at once (0 ms; 520 ms without), which a pause waits for.
- */
+/** One socat a connection, without messages of its own: the guest could make it write as many as it likes. */
 function brokerForward(socket: string): string {
-  return `guestfwd=tcp:${guestNetwork.broker}:${guestNetwork.brokerPort}-cmd:socat -t0 -lf/dev/null - UNIX-CONNECT:${socket}`;
+  return `guestfwd=tcp:${guestNetwork.broker}:${guestNetwork.brokerPort}-cmd:socat -lf/dev/null - UNIX-CONNECT:${socket}`;
 }
 
 function escapeCommas(path: string): string {

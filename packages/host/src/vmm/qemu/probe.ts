@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { access, chmod, constants, copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, copyFile, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { x } from 'tinyexec';
@@ -59,9 +59,11 @@ export async function probeQemu(options: QemuOptions, signal?: AbortSignal): Pro
 /** In the data directory, where it stays when images are replaced, and where QEMU's users may read it. */
 async function keepLibrary({ dataDir, privateMemory }: QemuOptions): Promise<string> {
   const path = join(dataDir, 'private-memory.so');
-  await copyFile(privateMemory, `${path}.${process.pid}`);
-  await chmod(`${path}.${process.pid}`, 0o555);
-  await rename(`${path}.${process.pid}`, path);
+  const unfinished = `${path}.new`;
+  await rm(unfinished, { force: true });
+  await copyFile(privateMemory, unfinished);
+  await chmod(unfinished, 0o555);
+  await rename(unfinished, path);
   return path;
 }
 
@@ -73,8 +75,8 @@ async function chooseAccelerator(options: QemuOptions, facts: Omit<QemuFacts, 'a
   const found = await tryKvm(options, facts, signal);
   if (found.accelerator === 'tcg') await tryBoot(options, { ...facts, accelerator: 'tcg' }, tcgMs, signal);
   options.log.info({ accelerator: found.accelerator, reason: found.reason }, 'probed QEMU');
-  await writeFile(`${path}.${process.pid}`, JSON.stringify({ key, ...found }));
-  await rename(`${path}.${process.pid}`, path);
+  await writeFile(`${path}.new`, JSON.stringify({ key, ...found }));
+  await rename(`${path}.new`, path);
   return found;
 }
 
@@ -99,8 +101,12 @@ async function tryKvm(options: QemuOptions, facts: Omit<QemuFacts, 'accelerator'
 /** @throws with the reason when the guest has not spoken within `deadlineMs` */
 async function tryBoot(options: QemuOptions, facts: QemuFacts, deadlineMs: number, signal?: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(options.dataDir, 'probe-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const folder = join(options.dataDir, 'probe');
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  // Of a daemon that was killed while it probed.
+  await remove();
+  await mkdir(folder, { mode: 0o700 });
+  stack.defer(remove);
   const vm = await startVm(facts, probeSpec(options, folder), undefined, signal);
   stack.defer(() => vm.kill());
   const spoken = new Promise<true>((resolve) => {

@@ -44,8 +44,8 @@ class Qemu implements Vmm {
     return startVm(await this.#facts(signal), checked(spec), undefined, signal);
   }
 
-  async restore(spec: VmSpec, snapshot: Snapshot, signal?: AbortSignal): Promise<Vm> {
-    return startVm(await this.#facts(signal), checked(spec), snapshot, signal);
+  async restore(spec: VmSpec, snapshot: Snapshot, signal?: AbortSignal, loaded?: (record: VmRecord) => void): Promise<Vm> {
+    return startVm(await this.#facts(signal), checked(spec), snapshot, signal, loaded);
   }
 
   async adopt(spec: VmSpec, record: VmRecord): Promise<Vm | undefined> {

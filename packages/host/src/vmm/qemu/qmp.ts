@@ -5,6 +5,8 @@ import { VmmError } from '../vmm-error.ts';
 
 /** QEMU answers in milliseconds; this is for a machine that is out of breath. */
 const answerMs = 20_000;
+/** Between two looks whether the socket is there: QEMU makes it some 40 ms after its start. */
+const connectPauseMs = 2;
 /** The longest line that is read, in bytes: answers that we ask for have a few hundred. */
 const lineBytes = 1024 * 1024;
 
@@ -63,7 +65,7 @@ export class Qmp {
         }
       }
       if (Date.now() > end) throw new VmmError(`QEMU has not opened its control socket ${path} within ${deadlineMs} ms`);
-      await delay(10);
+      await delay(connectPauseMs);
     }
   }
 

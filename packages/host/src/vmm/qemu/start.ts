@@ -35,9 +35,16 @@ export interface QemuFacts {
 
 /**
  * Starts QEMU, from disks or from a snapshot, and lets the CPUs run.
+ * @param loaded called right before that
  * @throws VmmError; nothing is left behind then
  */
-export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot | undefined, signal?: AbortSignal): Promise<QemuVm> {
+export async function startVm(
+  facts: QemuFacts,
+  spec: VmSpec,
+  snapshot: Snapshot | undefined,
+  signal?: AbortSignal,
+  loaded?: (record: VmRecord) => void,
+): Promise<QemuVm> {
   signal?.throwIfAborted();
   const files = vmFiles(spec.folder);
   const key = await snapshotKey(spec, facts.version, facts.accelerator);
@@ -54,7 +61,7 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
   const cgroup = await cgroups.create(spec.runId, machineLimits(spec.machine, facts.accelerator));
 
   const command = [x86_64.binary, ...qemuArguments(spec, facts.accelerator, saved !== undefined)];
-  const { child, identity } = await launch(withRights(facts.isolation, uid, command), files.log, cgroup, {
+  const { child, identity, limited } = await launch(withRights(facts.isolation, uid, command), files.log, cgroup, {
     LD_PRELOAD: facts.privateMemory,
     CITB_MEMORY: files.memory,
   });
@@ -70,15 +77,17 @@ export async function startVm(facts: QemuFacts, spec: VmSpec, snapshot: Snapshot
     stack.defer(() => qmp.close());
     const console = await Console.begin(spec.folder, files.serial);
     stack.defer(() => console.close());
+    await limited;
     memoryMappings(identity.pid, files.memory);
     if (saved !== undefined) {
       if (!saved.shared) await loadPages(saved.files.pages, identity.pid, files.memory);
       await loadState(qmp, files.migration, saved.files.state);
     }
     stop.throwIfAborted();
+    const record: VmRecord = { driver: 'qemu', runId: spec.runId, folder: spec.folder, ...identity };
+    loaded?.(record);
     await qmp.execute('cont');
     stack.move();
-    const record: VmRecord = { driver: 'qemu', runId: spec.runId, folder: spec.folder, ...identity };
     return new QemuVm({ spec, record, console, exit, key, clean: () => removeLeftovers(cgroups, spec) }, qmp);
   });
 }

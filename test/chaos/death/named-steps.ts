@@ -4,13 +4,8 @@ import fsPromises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { DatabaseSync, StatementSync } from 'node:sqlite';
 
-/** A step that is about to happen: it dies before it, when it is its turn. */
+/** A step that is about to happen. */
 export type Step = (name: string) => void;
-
-/** Told to a daemon of the double by its parent: it kills itself with -9 before the n-th step from now on, or (null) not at all. */
-export interface DieAt {
-  readonly dieAt: number | null;
-}
 
 /**
  * Makes every act of this process that outlives it a named step: each write to the database, each change of files and folders, each
@@ -46,6 +41,7 @@ function lastPart(path: unknown): string {
   return name
     .replaceAll(/[a-z]+_[a-z0-9]{12,}/g, '*')
     .replaceAll(/[0-9a-f-]{16,}/g, '*')
+    .replaceAll(/(?<=citb-chaos-)\w+|(?<=seal-key\.)\w+/g, '*')
     .replaceAll(/\d+/g, 'N');
 }
 
