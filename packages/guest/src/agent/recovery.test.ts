@@ -27,11 +27,35 @@ function running(text: string): number[] {
 
 /** The Claude process that an agent server started. */
 function claudeOf(agent: NativeAgent): number {
-  const found = running('--permission-prompt-tool').find((pid) =>
-    readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`${agent.folders.state}/claude`),
-  );
+  const found = findClaude(agent);
   assert.ok(found !== undefined, 'no Claude process');
   return found;
+}
+
+function findClaude(agent: NativeAgent): number | undefined {
+  return running('--permission-prompt-tool').find((pid) =>
+    readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`${agent.folders.state}/claude`),
+  );
+}
+
+/** An agent whose Claude was started ahead and is stopped before it is ready, and that process. */
+async function stoppedAhead(modelUrl: string): Promise<{ agent: NativeAgent; claude: number }> {
+  for (;;) {
+    const agent = await NativeAgent.create(modelUrl);
+    await agent.init();
+    await until(() => findClaude(agent) !== undefined);
+    const claude = claudeOf(agent);
+    process.kill(claude, 'SIGSTOP');
+    if (!(await isParked(agent))) return { agent, claude };
+    process.kill(claude, 'SIGKILL');
+    await agent[Symbol.asyncDispose]();
+  }
+}
+
+/** Its Claude was started ahead and is ready. */
+async function isParked(agent: NativeAgent): Promise<boolean> {
+  const health = (await (await agent.request('GET', '/health')).json()) as { parked: boolean };
+  return health.parked;
 }
 
 /** Reads a task's events until one that fits. */
@@ -221,9 +245,37 @@ suite('stopping and starting again', { timeout: 120_000 }, () => {
   test('a Claude that was started ahead takes the first task', async () => {
     await using other = await NativeAgent.create(model.url);
     await other.init();
-    await until(() => running(`--session-id`).some((pid) => readFileSync(`/proc/${pid}/environ`, 'utf8').includes(other.folders.state)));
+    await until(() => isParked(other));
     const ahead = claudeOf(other);
     assert.equal(completionOf(await other.run(scenario('say'))).outcome, 'done');
     assert.equal(claudeOf(other), ahead);
+  });
+
+  test('a Claude that was started ahead and is killed before its first task costs no task', async () => {
+    await using ready = await NativeAgent.create(model.url);
+    await ready.init();
+    await until(() => isParked(ready));
+    process.kill(claudeOf(ready), 'SIGKILL');
+    await until(async () => !(await isParked(ready)));
+    assert.equal(completionOf(await ready.run(scenario('say'))).outcome, 'done');
+
+    const { agent: unready, claude } = await stoppedAhead(model.url);
+    await using _ = unready;
+    const id = await unready.send({ prompt: scenario('say') });
+    await seen(unready, id, (event) => event.type === 'status');
+    process.kill(claude, 'SIGKILL');
+    assert.equal(completionOf(await unready.all(id)).outcome, 'done');
+  });
+
+  test('a task is cancelled while it waits for a Claude that is not ready, which the next one gets', async () => {
+    const { agent: other, claude } = await stoppedAhead(model.url);
+    await using _ = other;
+    const id = await other.send({ prompt: scenario('say') });
+    await seen(other, id, (event) => event.type === 'status');
+    await other.request('POST', `/tasks/${id}/cancel`);
+    assert.equal(completionOf(await other.all(id)).outcome, 'interrupted');
+    process.kill(claude, 'SIGCONT');
+    assert.equal(completionOf(await other.run(scenario('say'))).outcome, 'done');
+    assert.equal(claudeOf(other), claude);
   });
 });

@@ -24,10 +24,13 @@ export class Agent {
     return this.#session?.alive === true ? this.#session : undefined;
   }
 
-  /** The process for a task: the live one if it fits, else a new one. One caller at a time. */
-  async acquire(launch: Launch): Promise<ClaudeSession> {
+  /**
+   * The process for a task: the live one if it fits, else a new one. One caller at a time.
+   * @param stopped ends the wait for one that was started ahead and is not ready yet; it is returned as it is
+   */
+  async acquire(launch: Launch, stopped: Promise<void>): Promise<ClaudeSession> {
     const live = this.session;
-    if (live !== undefined && fits(live.launch, launch)) return live;
+    if (live !== undefined && fits(live.launch, launch) && (await Promise.race([live.ready(), stopped.then(() => true)]))) return live;
     await this.stop();
     this.#session = ClaudeSession.start(this.#sdk, launch, this.#fences.create(), this.#log);
     return this.#session;

@@ -15,6 +15,8 @@ export interface SessionListener {
   onQuestion: CanUseTool;
 }
 
+/** How long Claude Code gets to initialise ahead of a task, in ms; in an emulated guest on a busy host it took more than a minute. */
+const initializeTimeoutMs = 300_000;
 /** How long Claude Code gets to end by itself when its input ends, in ms; it took 1.2 s in the middle of a turn. */
 const gracefulMs = 5000;
 
@@ -55,7 +57,7 @@ export class ClaudeSession {
   /** Starts Claude Code ahead of a task: it waits, initialised, for its first prompt. */
   static warm(sdk: AgentSdk, launch: Launch, fence: Fence, log: Logger): ClaudeSession {
     const session = new ClaudeSession(launch, fence, log);
-    session.#warm = sdk.startup({ options: session.#options(sdk) });
+    session.#warm = sdk.startup({ options: session.#options(sdk), initializeTimeoutMs });
     session.#warm.then(
       () => (session.#parked = true),
       (error: unknown) => session.#end(reasonOf(error)),
@@ -81,16 +83,20 @@ export class ClaudeSession {
     this.#listener = listener;
   }
 
-  /** Sends a user message; call it when the session is not busy, else it becomes part of the running turn. */
-  async send(prompt: string, id: string): Promise<void> {
-    if (this.#warm !== undefined) {
-      const warm = await this.#warm.catch(() => undefined);
-      this.#warm = undefined;
-      this.#parked = false;
-      // It is gone, and has said so.
-      if (warm === undefined || !this.#alive) return;
-      this.#run(warm.query(this.#prompts));
-    }
+  /** Resolves when it takes a prompt. False when it ended before it got its first one, which costs nobody anything. */
+  async ready(): Promise<boolean> {
+    if (this.#warm === undefined) return this.#alive;
+    const warm = await Promise.race([this.#warm.catch(() => undefined), this.gone.then(() => undefined)]);
+    if (warm === undefined || !this.#alive) return false;
+    // A task that was stopped meanwhile may have waited as well.
+    if (this.#query === undefined) this.#run(warm.query(this.#prompts));
+    this.#warm = undefined;
+    this.#parked = false;
+    return true;
+  }
+
+  /** Sends a user message when the session is `ready` and not busy, else it becomes part of the running turn. */
+  send(prompt: string, id: string): void {
     this.#busy = true;
     const uuid = id as NonNullable<SDKUserMessage['uuid']>;
     this.#prompts.push({ type: 'user', message: { role: 'user', content: prompt }, parent_tool_use_id: null, uuid });
@@ -175,6 +181,10 @@ export class ClaudeSession {
       ...(cwd === undefined ? {} : { cwd }),
       env: { ...env, ...inside.env },
       stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    // Nobody reads from one that waits for its first prompt.
+    child.once('exit', (code, signal) => {
+      if (this.#query === undefined) this.#end(`it ended (${signal ?? code})`);
     });
     child.stderr.setEncoding('utf8');
     child.stderr.on('data', (text: string) => {

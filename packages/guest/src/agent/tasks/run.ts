@@ -94,10 +94,12 @@ export class TaskRun {
       this.#emit(status('memory_lost', { message: 'The earlier conversation was not found on the disk; a new one begins.' }));
     await memory.transcripts.prepare(chosen.session.id);
     const launch = launchFor(settings, now, chosen.conversation, chosen.session, this.#request.options);
-    const session = await agent.acquire(launch);
+    const acquire = async (): Promise<ClaudeSession> => await agent.acquire(launch, this.#stopping.promise);
+    const session = await acquire();
+    if (this.#stopped !== undefined) return conclusionOf(undefined, this.#stopped);
     // Somebody else's turn is finished or stopped first, for a message that comes into it gets no result of its own.
     if (!(await session.quiet(ownTurnMs))) await settle(session, session.quiet(interruptMs));
-    return this.#converse(session.alive ? session : await agent.acquire(launch), chosen);
+    return this.#converse(session.alive ? session : await acquire(), chosen);
   }
 
   async #converse(session: ClaudeSession, chosen: Chosen): Promise<Conclusion> {
@@ -105,7 +107,7 @@ export class TaskRun {
     const turn = new Turn(promptId, (event) => this.#emit(event));
     session.listen({ onMessage: (message) => turn.take(message), onQuestion: this.questions.ask });
     try {
-      await Promise.race([session.send(this.#request.prompt, promptId), session.gone]);
+      session.send(this.#request.prompt, promptId);
       await Promise.race([turn.idle, session.gone, this.#stopping.promise]);
       if (this.#stopped !== undefined) await settle(session, turn.idle);
     } finally {
