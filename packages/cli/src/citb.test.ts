@@ -1,87 +1,29 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { TaskEvent } from '@citb/api';
-import { type ServicesDouble, type StartedServer, createServicesDouble, startServer } from '@citb/testkit/services/index.ts';
-import { runCitb } from './run.ts';
+import type { ServicesDouble } from '@citb/testkit/services/index.ts';
+import { Testbed, program } from './testbed.ts';
 
-/** `citb` as a user types it, against the host's real HTTP server. */
-const program = fileURLToPath(new URL('../bin/citb.mjs', import.meta.url));
-const apiKey = 'key-of-the-cli-tests';
-let services: ServicesDouble;
-let server: StartedServer;
+let bed: Testbed;
 let folder: string;
+let services: ServicesDouble;
+let citb: Testbed['citb'];
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-interface RunOptions {
-  readonly stdin?: string | Buffer;
-  readonly env?: Record<string, string>;
-}
-
-function environment(more: Record<string, string> = {}): Record<string, string> {
-  return {
-    PATH: process.env['PATH'] ?? '',
-    HOME: folder,
-    CITB_URL: server.url,
-    CITB_API_KEY: apiKey,
-    CITB_DATA_DIR: join(folder, 'data'),
-    ...more,
-  };
-}
-
-/** Runs citb to its end in this process: starting Node for each of a hundred commands would take most of the time. */
-async function citb(args: readonly string[], { stdin = '', env }: RunOptions = {}): Promise<Ended> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const streams = { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, env: environment(env) } as unknown as Parameters<
-    typeof runCitb
-  >[1];
-  const ended = runCitb(args, streams, '0.0.0-test').finally(() => [stdout, stderr].map((stream) => stream.end()));
-  const [out, err, code] = await Promise.all([text(stdout), text(stderr), ended]);
-  return { code, out, err };
-}
-
-/** Runs it as a process of its own. `during` is told what stdout has so far, each time there is more. */
-async function citbProcess(args: readonly string[], during: (out: string, kill: (signal: NodeJS.Signals) => void) => void): Promise<Ended> {
-  const child = spawn(process.execPath, [program, ...args], { env: environment(), cwd: folder });
-  let seen = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    seen += chunk.toString();
-    during(seen, (signal) => void child.kill(signal));
-  });
-  child.stdin.on('error', () => undefined).end();
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit') as Promise<[number | null]>]);
-  return { code, out, err };
-}
+before(async () => {
+  bed = await Testbed.create();
+  ({ folder, services, citb } = bed);
+});
+after(async () => {
+  await bed[Symbol.asyncDispose]();
+});
 
 async function coloured(args: string[], env: Record<string, string>): Promise<boolean> {
   return (await citb(args, { env })).out.includes('\u001b[');
 }
-
-before(async () => {
-  services = await createServicesDouble();
-  server = await startServer(services, { apiKey });
-  folder = await mkdtemp(join(tmpdir(), 'citb-cli-'));
-  // Paths that are typed are relative to it.
-  process.chdir(folder);
-});
-
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  await services[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
 
 suite('boxes', () => {
   test('create prints the id alone, and for the same user the same one', async () => {
@@ -163,7 +105,7 @@ suite('tasks', () => {
 
   test('the first Ctrl-C interrupts the task, exit code 6', async () => {
     let sent = false;
-    const { code, err } = await citbProcess(['task', 'tasker', 'Please ask me'], (out, kill) => {
+    const { code, err } = await bed.citbProcess(['task', 'tasker', 'Please ask me'], (out, kill) => {
       if (!sent && out.includes('Which greeting?')) kill('SIGINT');
       sent ||= out.includes('Which greeting?');
     });
@@ -175,7 +117,7 @@ suite('tasks', () => {
     const { out } = await citb(['task', 'tasker', '--detach', 'Please ask me']);
     const id = out.trim();
     let sent = false;
-    const { code, err } = await citbProcess(['task', 'tasker', '--follow', id], (seen, kill) => {
+    const { code, err } = await bed.citbProcess(['task', 'tasker', '--follow', id], (seen, kill) => {
       if (!sent && seen.includes('Which greeting?')) kill('SIGINT');
       sent ||= seen.includes('Which greeting?');
     });
@@ -196,60 +138,6 @@ suite('tasks', () => {
     services.tasks.script = script;
     assert.equal(code, 5);
     assert.equal(out, '✖ The model refused.\n✖ failed\n');
-  });
-});
-
-suite('cp', () => {
-  before(async () => void (await citb(['create', '--user', 'copier', '--runtime', 'bash'])));
-
-  test('files go both ways, with their mode', async () => {
-    await writeFile(join(folder, 'run.sh'), '#!/bin/sh\n');
-    await chmod(join(folder, 'run.sh'), 0o755);
-    assert.equal((await citb(['cp', 'run.sh', 'copier:bin/'])).code, 0);
-    assert.match((await citb(['ls', 'copier:'])).out, /755 .* bin\/run\.sh/);
-    await mkdir(join(folder, 'back'));
-    assert.equal((await citb(['cp', 'copier:/workspace/bin/run.sh', 'back'])).code, 0);
-    assert.equal(await readFile(join(folder, 'back/run.sh'), 'utf8'), '#!/bin/sh\n');
-  });
-
-  test('folders go both ways, whole', async () => {
-    await mkdir(join(folder, 'tree/deep'), { recursive: true });
-    await writeFile(join(folder, 'tree/deep/leaf'), 'leaf');
-    await symlink('deep/leaf', join(folder, 'tree/link'));
-    assert.equal((await citb(['cp', 'tree', 'copier:'])).code, 0);
-    assert.equal((await citb(['cp', 'copier:tree', 'copy'])).code, 0);
-    assert.equal(await readFile(join(folder, 'copy/link'), 'utf8'), 'leaf');
-    // An existing folder gets it inside, as with cp -r.
-    assert.equal((await citb(['cp', 'copier:tree', 'copy'])).code, 0);
-    assert.equal(await readFile(join(folder, 'copy/tree/deep/leaf'), 'utf8'), 'leaf');
-  });
-
-  test('a link planted in a box that leads out of the folder is left out', async () => {
-    const box = await services.boxes.byUser('copier');
-    const workspace = services.boxes.workspace(box.id);
-    await mkdir(join(workspace, 'trap'));
-    await symlink('/etc', join(workspace, 'trap/etc'));
-    await symlink('../../x', join(workspace, 'trap/up'));
-    await writeFile(join(workspace, 'trap/good'), 'good');
-    const { code, err } = await citb(['cp', 'copier:trap', 'trapped']);
-    assert.equal(code, 0);
-    assert.match(err, /Left out: .*etc/);
-    assert.deepEqual(await readdir(join(folder, 'trapped')), ['good']);
-  });
-
-  test('stdin and stdout', async () => {
-    const data = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
-    assert.equal((await citb(['cp', '-', 'copier:data.bin'], { stdin: data })).code, 0);
-    const box = await services.boxes.byUser('copier');
-    assert.deepEqual(await readFile(join(services.boxes.workspace(box.id), 'data.bin')), data);
-    assert.equal((await citb(['cp', 'copier:tree', '-'])).out.includes('leaf'), true);
-  });
-
-  test('what is not there: exit code 3, and nothing half written stays', async () => {
-    assert.equal((await citb(['cp', 'copier:no/such', 'here'])).code, 3);
-    await assert.rejects(lstat(join(folder, 'here')));
-    assert.equal((await citb(['cp', 'nofile', 'copier:x'])).code, 2);
-    assert.equal((await citb(['cp', 'a', 'b'])).code, 2);
   });
 });
 
@@ -307,9 +195,9 @@ suite('the program', () => {
 
   test('the key file of the host on this machine is used, for a host on this machine', async () => {
     await mkdir(join(folder, 'data'), { recursive: true });
-    await writeFile(join(folder, 'data/api-key'), `${apiKey}\n`);
+    await writeFile(join(folder, 'data/api-key'), `${bed.apiKey}\n`);
     assert.equal((await citb(['ls'], { env: { CITB_API_KEY: '' } })).code, 0);
-    await writeFile(join(folder, 'data/host.json'), JSON.stringify({ url: server.url, pid: process.pid }));
+    await writeFile(join(folder, 'data/host.json'), JSON.stringify({ url: bed.server.url, pid: process.pid }));
     assert.equal((await citb(['ls'], { env: { CITB_API_KEY: '', CITB_URL: '' } })).code, 0);
     await rm(join(folder, 'data'), { recursive: true });
   });
