@@ -98,6 +98,22 @@ suite('pausing and waking', () => {
     }
   });
 
+  test('a machine that ends before its CPUs run costs no memory: another one is made of what was saved', async () => {
+    using bed = new Testbed();
+    const daemon = bed.daemon();
+    const { box } = await daemon.boxes.create(ada);
+    await daemon.boxes.pause(box.id);
+    bed.steps.length = 0;
+    bed.atStep = (step) => {
+      if (step === 'restore' && bed.steps.filter((each) => each === step).length === 1) throw new Error('the machine ended');
+    };
+    assert.equal((await daemon.boxes.resume(box.id)).state, 'running');
+    assert.ok(!bed.steps.includes('boot'));
+    assert.equal(bed.machines.size, 1);
+    assert.ok(!daemon.eventsOf(box.id).some(({ type }) => type === 'wake_failed'));
+    assert.equal(daemon.eventsOf(box.id).at(-1)?.content['how'], 'restore');
+  });
+
   test('a wake for which the host has no room leaves the box paused', async () => {
     using bed = new Testbed();
     const daemon = bed.daemon({ limits: { memoryMib: 256 + 128 } });

@@ -6,14 +6,18 @@ import type { BoxRow } from './rows.ts';
 import { forgetSaved, pauseFolder } from './saved-folder.ts';
 import { loadSaved } from './saved-machine.ts';
 
+/** Machines that are tried with what was saved, as long as the CPUs of none have run. */
+const maxTries = 2;
+
 /**
  * A paused box as it was: memory, processes, open terminals' programs. What was saved is used up when the CPUs run, whatever comes of
  * it: from then on the disk changes, and old memory on a newer disk would destroy it. A daemon that is killed before leaves the box paused,
  * one that is killed after it leaves a machine that the next one takes over.
+ * @param tries which one this is, from 1
  * @returns undefined when it could not be brought back: the box is `stopped` then, and boots from its disk
  * @throws the refusals of admission, and the box stays paused
  */
-export async function wakeBox(parts: BoxParts, row: BoxRow, signal: AbortSignal): Promise<LiveBox | undefined> {
+export async function wakeBox(parts: BoxParts, row: BoxRow, signal: AbortSignal, tries = 1): Promise<LiveBox | undefined> {
   const { rows } = parts;
   signal.throwIfAborted();
   const saved = row.saved ? loadSaved(pauseFolder(parts, row.id), rows.secrets(row.id).accessToken) : undefined;
@@ -26,10 +30,15 @@ export async function wakeBox(parts: BoxParts, row: BoxRow, signal: AbortSignal)
     await forgetSaved(parts, row.id);
     return box;
   } catch (error) {
+    const now = rows.get(row.id);
     // No machine was tried: what was saved is as good as before.
-    if (rows.get(row.id)?.runId === row.runId) {
+    if (now?.runId === row.runId) {
       rows.forgetIntent(row.id);
       throw error instanceof ApiError ? error : new ApiError('box_failed', (error as Error).message, { cause: error });
+    }
+    if (now?.saved === true && tries < maxTries && !signal.aborted) {
+      parts.log.warn({ err: error, box: row.id }, 'a paused box could not be woken; it is tried again');
+      return await wakeBox(parts, now, signal, tries + 1);
     }
     parts.log.warn({ err: error, box: row.id }, 'a paused box could not be woken; it boots from its disk');
     await wakeFailed(parts, row.id, (error as Error).message);
