@@ -37,7 +37,7 @@ test('packages depend on each other only along the arrows of the design', async 
   const wrong: string[] = [];
   for (const path of await sources('packages/*/src/**/*.ts')) {
     const from = path.split('/')[1] ?? '';
-    const isTest = path.endsWith('.test.ts');
+    const isTest = /(\.test|\/testbed)\.ts$/.test(path);
     for (const name of importsOf(await readFile(new URL(path, root), 'utf8'))) {
       const to = /^@citb\/([a-z]+)/.exec(name)?.[1];
       if (to === undefined || to === from) continue;
