@@ -29,12 +29,18 @@ try {
   process.exit(1);
 }
 
+/** Who ends a process group ends npm too, which passes the signal on: all that come within so long, in ms, are one. */
+const echoMs = 1000;
+
 /** The first signal stops the daemon in good order, a second one at once. Before it listens a signal may simply end it. */
 function endOn(signals: readonly NodeJS.Signals[], host: Host, { onSigterm, drainMs }: HostConfig): void {
-  let stopping = false;
+  let began: number | undefined;
   const stop = async (): Promise<void> => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (began !== undefined) {
+      if (performance.now() - began > echoMs) process.exit(1);
+      return;
+    }
+    began = performance.now();
     if (onSigterm === 'pause') {
       say(`Stopping; boxes are saved to disk, for at most ${drainMs / 1000} s. Once more to stop at once: they go on running then.`);
       // The machine goes down whether everything has ended or not; what is half done is completed by the next daemon.
