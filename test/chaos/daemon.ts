@@ -29,6 +29,7 @@ export class Daemon implements AsyncDisposable {
   /** Names of the steps it came to. */
   readonly passed = new Set<string>();
   readonly #modelUrl: string;
+  readonly #killAtExit = (): void => this.kill();
   #child: ChildProcess | undefined;
   #url = '';
   #log = '';
@@ -43,8 +44,8 @@ export class Daemon implements AsyncDisposable {
     this.#modelUrl = modelUrl;
   }
 
-  /** @param before a step before which it dies once, also when that is in its very first start */
-  static async start(driver: Driver, modelUrl: string, before?: string): Promise<Daemon> {
+  /** @param before steps before each of which it dies once, also when that is in its very first start */
+  static async start(driver: Driver, modelUrl: string, before: readonly string[] = []): Promise<Daemon> {
     const dataDir = await mkdtemp(join(tmpdir(), 'citb-chaos-'));
     // Machines run under a uid of their own and must be able to come to their folder.
     await chmod(dataDir, 0o711);
@@ -52,8 +53,8 @@ export class Daemon implements AsyncDisposable {
     await mkdir(images, { recursive: true });
     await symlink(images, join(dataDir, 'images'));
     const daemon = new Daemon(dataDir, driver, modelUrl);
-    process.on('exit', () => daemon.kill());
-    if (before !== undefined) daemon.#wish = { before };
+    process.on('exit', daemon.#killAtExit);
+    if (before.length > 0) daemon.#wish = { before };
     daemon.#begin();
     await daemon.up();
     return daemon;
@@ -96,9 +97,9 @@ export class Daemon implements AsyncDisposable {
     this.#wish = { in: steps };
   }
 
-  /** The first that comes to a step of this name kills itself before it. */
-  dieBefore(name: string): void {
-    this.#wish = { before: name };
+  /** Whichever comes first to a step of one of these names kills itself before it; once for each name. */
+  dieBefore(names: readonly string[]): void {
+    this.#wish = { before: names };
     this.#tell(this.#wish);
   }
 
@@ -139,6 +140,7 @@ export class Daemon implements AsyncDisposable {
       child.kill('SIGTERM');
       await exited;
     }
+    process.off('exit', this.#killAtExit);
     await rm(this.dataDir, { recursive: true, force: true });
   }
 
@@ -189,7 +191,7 @@ export class Daemon implements AsyncDisposable {
     if (!line.startsWith(said.diesBefore)) return;
     const name = line.slice(said.diesBefore.length);
     this.diedBefore.push(name);
-    if (this.#wish !== null && 'before' in this.#wish && this.#wish.before === name) this.#wish = null;
+    if (this.#wish !== null && 'before' in this.#wish) this.#wish = { before: this.#wish.before.filter((other) => other !== name) };
   }
 
   #note(text: string): void {

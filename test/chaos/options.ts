@@ -14,11 +14,11 @@ export interface Options {
   readonly keepGoing: boolean;
   /** After the rounds, more of them for each step that a daemon came to and none has died before. */
   readonly sweep: boolean;
-  /** In each round a daemon dies before the step of this name. */
-  readonly before: string | undefined;
+  /** In each round a daemon dies before each step of these names. */
+  readonly before: readonly string[];
 }
 
-export const usage = `npm run chaos -- [--rounds 1000] [--driver double|qemu] [--seed SEED] [--minutes N] [--jobs 2] [--keep-going] [--sweep] [--before STEP]
+export const usage = `npm run chaos -- [--rounds 1000] [--driver double|qemu] [--seed SEED] [--minutes N] [--jobs 2] [--keep-going] [--sweep] [--before STEP ...]
   Without --driver one round in twenty is on real machines. The seed may also come as CITB_SEED. With --sweep, or without --rounds, there
   are rounds after these, in which a daemon dies before each step that it came to and has not died before yet.`;
 
@@ -37,7 +37,7 @@ export function readOptions(args: readonly string[], env: Readonly<Record<string
       jobs: { type: 'string', default: '2' },
       'keep-going': { type: 'boolean', default: false },
       sweep: { type: 'boolean' },
-      before: { type: 'string' },
+      before: { type: 'string', multiple: true, default: [] },
     },
   });
   const rounds = positive('--rounds', values.rounds ?? '1000');

@@ -6,8 +6,8 @@ import type { RunReport } from './run.ts';
 const namedSteps = 40;
 
 /** How the operations of a round can be had again. */
-export function reproduction(driver: Driver, seed: string, before: string | undefined): string {
-  return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver}${before === undefined ? '' : ` --before '${before}'`}`;
+export function reproduction(driver: Driver, seed: string, before: readonly string[]): string {
+  return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver}${before.map((step) => ` --before '${step}'`).join('')}`;
 }
 
 /** One line for a round that held, a page for one that did not. */

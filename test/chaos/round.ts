@@ -33,10 +33,10 @@ export class Round {
   readonly #daemon: Daemon;
   readonly #client: Client;
   readonly #runs: SeenRuns;
-  readonly #before: string | undefined;
+  readonly #before: readonly string[];
 
-  /** @param before a step before which the daemon, which is new, is to die once */
-  constructor(daemon: Daemon, client: Client, seed: string, lanes: number, runs: SeenRuns, before?: string) {
+  /** @param before steps before each of which the daemon, which is new, is to die once */
+  constructor(daemon: Daemon, client: Client, seed: string, lanes: number, runs: SeenRuns, before: readonly string[]) {
     this.#daemon = daemon;
     this.#client = client;
     this.#runs = runs;
@@ -65,11 +65,12 @@ export class Round {
     if (mib > maxMemoryMib) throw new Violation(`the daemon has ${Math.round(mib)} MiB of memory with no box left`);
   }
 
-  /** Has a daemon die before the step that the round is for, unless one has. */
+  /** Has a daemon die before the steps that the round is for and before which none has died. */
   #wish(): void {
-    if (this.#before === undefined || this.#daemon.diedBefore.includes(this.#before)) return;
+    const left = this.#before.filter((name) => !this.#daemon.diedBefore.includes(name));
+    if (left.length === 0) return;
     for (const lane of this.lanes) lane.disturbed = true;
-    this.#daemon.dieBefore(this.#before);
+    this.#daemon.dieBefore(left);
   }
 
   async #work({ lanes, faults }: Phase): Promise<void> {

@@ -15,13 +15,15 @@ export interface RunReport {
   readonly diedBefore: readonly string[];
 }
 
-/** Rounds that try to have a daemon die before one step: not every round comes to it. */
+/** How often the sweep goes over the steps that are missing: not every round comes to each of its own. */
 const sweepTries = 4;
+/** Steps that one round of the sweep is for. */
+const sweepSteps = 8;
 
 interface Job {
   readonly number: number;
-  /** The step before which a daemon is to die. */
-  readonly before: string | undefined;
+  /** The steps before which a daemon is to die. */
+  readonly before: readonly string[];
 }
 
 /** All rounds of both drivers, until the signal says that no other is to begin; real machines one host after the other, hosts of the double at the same time. */
@@ -37,8 +39,15 @@ export async function run(options: Options, listener: Listener, signal?: AbortSi
     let number = 0;
     while (number < options.rounds[driver]) yield { number: number++, before: options.before };
     if (!options.sweep || number === 0) return;
-    for (let tries = 0; tries < sweepTries; tries += 1)
-      for (const name of passed) if (!diedBefore.includes(name)) yield { number: number++, before: name };
+    for (let tries = 0; tries < sweepTries; tries += 1) {
+      const tried = new Set<string>();
+      for (;;) {
+        const before = [...passed].filter((name) => !diedBefore.includes(name) && !tried.has(name)).slice(0, sweepSteps);
+        if (before.length === 0) break;
+        for (const name of before) tried.add(name);
+        yield { number: number++, before };
+      }
+    }
   }
 
   async function worker(driver: Driver, left: Generator<Job, undefined>): Promise<void> {

@@ -19,8 +19,8 @@ export interface RoundResult {
   readonly passed: readonly string[];
   /** Names of the steps before which daemons killed themselves in this round. */
   readonly diedBefore: readonly string[];
-  /** The step before which a daemon was to die. */
-  readonly before: string | undefined;
+  /** The steps before which a daemon was to die. */
+  readonly before: readonly string[];
   readonly failure?: { readonly error: Error; readonly history: readonly string[]; readonly log: string };
 }
 
@@ -42,14 +42,14 @@ export class Suite implements AsyncDisposable {
     return new Suite(driver, model, await Daemon.start(driver, model.url));
   }
 
-  /** @param before a step before which a daemon is to die, once: on a host of its own, since some steps are those of a first start */
-  async round(seed: string, before: string | undefined): Promise<RoundResult> {
+  /** @param before steps before each of which a daemon is to die, once: on a host of its own, since some steps are those of a first start */
+  async round(seed: string, before: readonly string[]): Promise<RoundResult> {
     const began = performance.now();
-    if (before !== undefined) await this.#fresh(before);
+    if (before.length > 0) await this.#fresh(before);
     const shape = shapes[this.#driver];
     const daemon = this.#daemon;
     // A new daemon may have died at its start, which is part of the round.
-    const earlier = before === undefined ? daemon.diedBefore.length : 0;
+    const earlier = before.length === 0 ? daemon.diedBefore.length : 0;
     const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs, before);
     const failure = await round.run(planOf(seed, shape)).then(
       () => undefined,
@@ -70,7 +70,7 @@ export class Suite implements AsyncDisposable {
     await this.#model.close();
   }
 
-  async #fresh(before?: string): Promise<void> {
+  async #fresh(before: readonly string[] = []): Promise<void> {
     await this.#close();
     this.#daemon = await Daemon.start(this.#driver, this.#model.url, before);
   }

@@ -179,7 +179,7 @@ export async function startHost(
     reconcile: maintain,
     drain: async (deadlineMs) => {
       phase = { status: 'stopping' };
-      return await boxes.drain(deadlineMs);
+      return await boxes.drain(AbortSignal.timeout(deadlineMs));
     },
     phase: () => phase,
     now,
@@ -229,7 +229,7 @@ export async function startHost(
       clearInterval(maintenance);
       const closed = server.stop(stopGraceMs);
       if (config.onSigterm === 'pause') {
-        const { paused, left } = await boxes.drain(config.drainMs);
+        const { paused, left } = await boxes.drain(AbortSignal.timeout(config.drainMs));
         log.info({ paused, left }, 'boxes were saved to disk');
       }
       transfer.close();

@@ -29,7 +29,7 @@ nameSteps((name) => {
 
 function isTurnOf(name: string): boolean {
   if (wish === null) return false;
-  if ('before' in wish) return wish.before === name;
+  if ('before' in wish) return wish.before.includes(name);
   wish = { in: wish.in - 1 };
   return wish.in <= 0;
 }

@@ -1,5 +1,5 @@
-/** When a daemon is to kill itself with -9: before the n-th step from now on, or before the next one of this name. */
-export type Wish = { readonly in: number } | { readonly before: string };
+/** When a daemon is to kill itself with -9: before the n-th step from now on, or before the next one that has one of these names. */
+export type Wish = { readonly in: number } | { readonly before: readonly string[] };
 
 /** Sent to a daemon by its parent; null takes it back, to which it answers {@link calm}. */
 export interface WishMessage {

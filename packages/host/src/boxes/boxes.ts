@@ -36,7 +36,7 @@ export interface BoxesModule {
   /** Puts right what a crash left; calls at once share one run. Call it before the first request, then every 60 s. */
   reconcile(): Promise<MaintenanceReport>;
   /** Saves all running boxes to their disks, the one used last first; new requests get host_stopping from then on. */
-  drain(deadlineMs: number): Promise<DrainReport>;
+  drain(deadline: AbortSignal): Promise<DrainReport>;
   /** Machines go on running; creations on their way are taken back. New requests get host_stopping. */
   close(): Promise<void>;
 }
@@ -206,11 +206,11 @@ export function createBoxes({ cpuTime, ...options }: BoxesOptions): BoxesModule 
       });
       return reconciling;
     },
-    drain: async (deadlineMs) => {
+    drain: async (deadline) => {
       stopping = true;
       expiry.stop();
       idle.stop();
-      return await drainBoxes(parts, activity, deadlineMs);
+      return await drainBoxes(parts, activity, deadline);
     },
     close: async () => {
       stopping = true;

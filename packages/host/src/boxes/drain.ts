@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { once } from 'node:events';
 import type { DrainReport } from '@citb/api';
 import type { LiveBox } from './access.ts';
 import type { Activity } from './activity.ts';
@@ -12,18 +12,15 @@ const atOnce = 4;
  * Saves running boxes before the machine goes down, the one used last first. What is not done at the deadline is left as it is: the
  * next daemon completes it, or boots the box from its disk.
  */
-export async function drainBoxes(parts: BoxParts, activity: Activity, deadlineMs: number): Promise<DrainReport> {
+export async function drainBoxes(parts: BoxParts, activity: Activity, deadline: AbortSignal): Promise<DrainReport> {
   const boxes = parts.live.all().toSorted((a, b) => activity.last(b.id) - activity.last(a.id));
   const paused: string[] = [];
   const waiting = [...boxes];
-  const stop = new AbortController();
   const work = async (): Promise<void> => {
-    for (let box = waiting.shift(); box !== undefined && !stop.signal.aborted; box = waiting.shift())
+    for (let box = waiting.shift(); box !== undefined && !deadline.aborted; box = waiting.shift())
       if (await save(parts, box)) paused.push(box.id);
   };
-  const deadline = delay(deadlineMs, undefined, { signal: stop.signal }).catch(() => undefined);
-  await Promise.race([Promise.all(Array.from({ length: atOnce }, work)), deadline]);
-  stop.abort();
+  if (!deadline.aborted) await Promise.race([Promise.all(Array.from({ length: atOnce }, work)), once(deadline, 'abort')]);
   const done = [...paused];
   return { paused: done, left: boxes.map(({ id }) => id).filter((id) => !done.includes(id)) };
 }

@@ -86,7 +86,7 @@ suite('a machine that goes down', () => {
     bed.atStep = (step) => {
       if (step === 'vm pause') for (const row of daemon.rows.all()) if (row.intent === 'pause') begun.add(row.id);
     };
-    const { paused, left } = await daemon.drain(20_000);
+    const { paused, left } = await daemon.drain(AbortSignal.timeout(20_000));
     assert.deepEqual(new Set([...begun].slice(0, 4)), new Set(made.slice(-4)));
     assert.deepEqual(new Set(paused), new Set(made));
     assert.deepEqual(left, []);
@@ -98,8 +98,7 @@ suite('a machine that goes down', () => {
     for (const id of made) assert.equal((await next.boxes.get(id)).state, 'paused');
     let wanted = false;
     void next.access.wanted(made[0] ?? '', new AbortController().signal).then(() => (wanted = true));
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.equal(wanted, true, 'what went on in it by itself goes on');
+    await until('what went on in it by itself goes on', () => wanted);
   });
 
   test('boxes that are not saved at the deadline are named, and are there afterwards', async () => {
@@ -113,7 +112,11 @@ suite('a machine that goes down', () => {
       saves += 1;
       if (saves > 2) await new Promise<void>(() => {});
     };
-    const { paused, left } = await daemon.drain(300);
+    const deadline = new AbortController();
+    const drained = daemon.drain(deadline.signal);
+    await until('two are saved, in whose place the last two have begun', () => saves === made.length);
+    deadline.abort();
+    const { paused, left } = await drained;
     assert.equal(paused.length, 2);
     assert.deepEqual(new Set([...paused, ...left]), new Set(made));
     bed.atStep = () => {};

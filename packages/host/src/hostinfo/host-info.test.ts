@@ -33,7 +33,7 @@ suite('what the host tells about itself', () => {
       admission: new Admission({ memoryMib: 1000, maxBoxes: 3, diskReserveMib: 0 }, bed.dataDir),
       templates: () => [],
       taskCounts: () => ({ running: 1, queued: 2 }),
-      drain: (deadlineMs) => daemon.drain(deadlineMs),
+      drain: (deadlineMs) => daemon.drain(AbortSignal.timeout(deadlineMs)),
       reconcile: () => daemon.reconcile(),
       phase: () => phase,
       now: () => bed.now + 5000,
