@@ -69,6 +69,7 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
   };
   const watchers = new Watchers();
   const server = serverOf(envd, watchers);
+  let ahead: NodeJS.Timeout | undefined;
   return {
     async listen(port, host) {
       await new Promise<void>((resolve, reject) => {
@@ -76,16 +77,19 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
         server.listen(port, host, resolve);
       });
       // Not at once: in an emulated guest it would hold up the first answer.
-      setTimeout(() => void pipes.prepare().catch((error: unknown) => log.warn({ err: error }, 'no pipes for processes')), 250).unref();
+      ahead = setTimeout(() => void pipes.prepare().catch((error: unknown) => log.warn({ err: error }, 'no pipes for processes')), 250);
+      ahead.unref();
       const address = server.address();
       return typeof address === 'object' && address !== null ? address.port : port;
     },
     async close() {
+      clearTimeout(ahead);
       watchers.close();
       envd.processes.close();
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;
+      await pipes.close();
     },
   };
 }

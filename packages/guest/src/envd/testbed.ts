@@ -51,8 +51,7 @@ export async function testbed(t: TestContext, options: { initialised?: boolean; 
   const url = `http://127.0.0.1:${await envd.listen(0, '127.0.0.1')}`;
   t.after(async () => {
     await envd.close();
-    // Pipes may still be on their way into it.
-    await rm(base, { recursive: true, force: true, maxRetries: 5 });
+    await rm(base, { recursive: true, force: true });
   });
   if (options.initialised !== false) await initialise(url);
   const transport = createConnectTransport({ baseUrl: url, httpVersion: '1.1', useBinaryFormat: true, interceptors: [withToken] });

@@ -41,6 +41,12 @@ export class Pipes {
     await this.#making;
   }
 
+  /** Resolves when none are being made any more, and removes those that nobody wants now. */
+  async close(): Promise<void> {
+    await this.#making?.catch(() => undefined);
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
   /** @throws the system error when there is no mkfifo(1), no disk or no descriptor left */
   async open(owner: Owner | undefined): Promise<Pipe> {
     while (this.#names.length === 0) await this.prepare();
