@@ -52,12 +52,15 @@ const python: Language = {
   printing: (literal) => `print(${literal})\n`,
 };
 
+/** Up to the end of the sentence or the quotation, or to what is to be done next. */
+const printed = /\b(?:print(?:s|ing)?|says?|outputs?)\s+["'“]?([^"'”.\n]{1,200}?)(?=["'”.\n]|,? (?:and|then) (?:run|execute|start)\b|$)/i;
+
 function readWish(prompt: string): Wish {
   const named = /(?<![\w./-])([\w-]+(?:\/[\w-]+)*\.(py|js|sh))\b/.exec(prompt);
   const language =
     [python, ...languages].find((each) => (named === null ? each.words.test(prompt) : each.extension === named[2])) ?? python;
   if (/\b(create|write|make|build|add)\b/i.test(prompt)) {
-    const text = /\b(?:print(?:s|ing)?|says?|outputs?)\s+["'“]?([^"'”.\n]{1,200})/i.exec(prompt)?.[1]?.trim() ?? 'hello world';
+    const text = printed.exec(prompt)?.[1]?.trim() ?? 'hello world';
     const file = named?.[1] ?? `hello.${language.extension}`;
     return { kind: 'create', file, source: language.printing(JSON.stringify(text), text), command: `${language.program} ${file}` };
   }

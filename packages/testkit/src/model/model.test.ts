@@ -70,6 +70,7 @@ suite('the scripted model', () => {
   test('the requests of the README are done by tools, with the text that was asked for', async () => {
     for (const [prompt, name, wanted] of [
       ['Create a Python script that prints hello world', 'Write', 'print("hello world")\n'],
+      ['Create a Python script that prints hello world, and run it', 'Write', 'print("hello world")\n'],
       ['Write greet.js, a node script that prints "Guten Tag"', 'Write', 'console.log("Guten Tag");\n'],
       ['Run the hello.py script', 'Bash', undefined],
     ] as const) {
