@@ -35,7 +35,7 @@ export class Round {
   readonly #runs: SeenRuns;
   readonly #before: readonly string[];
 
-  /** @param before steps before each of which the daemon, which is new, is to die once */
+  /** @param before steps before each of which the daemon is to die once */
   constructor(daemon: Daemon, client: Client, seed: string, lanes: number, runs: SeenRuns, before: readonly string[]) {
     this.#daemon = daemon;
     this.#client = client;

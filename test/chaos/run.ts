@@ -24,6 +24,8 @@ interface Job {
   readonly number: number;
   /** The steps before which a daemon is to die. */
   readonly before: readonly string[];
+  /** On a host of its own. */
+  readonly fresh: boolean;
 }
 
 /** All rounds of both drivers, until the signal says that no other is to begin; real machines one host after the other, hosts of the double at the same time. */
@@ -37,7 +39,7 @@ export async function run(options: Options, listener: Listener, signal?: AbortSi
 
   function* jobs(driver: Driver): Generator<Job, undefined> {
     let number = 0;
-    while (number < options.rounds[driver]) yield { number: number++, before: options.before };
+    while (number < options.rounds[driver]) yield { number: number++, before: options.before, fresh: options.before.length > 0 };
     if (!options.sweep || number === 0) return;
     for (let tries = 0; tries < sweepTries; tries += 1) {
       const tried = new Set<string>();
@@ -45,16 +47,17 @@ export async function run(options: Options, listener: Listener, signal?: AbortSi
         const before = [...passed].filter((name) => !diedBefore.includes(name) && !tried.has(name)).slice(0, sweepSteps);
         if (before.length === 0) break;
         for (const name of before) tried.add(name);
-        yield { number: number++, before };
+        // By turns: some steps are those of a first start, others come when a template is ready, which takes longer than a round.
+        yield { number: number++, before, fresh: tries % 2 === 0 };
       }
     }
   }
 
   async function worker(driver: Driver, left: Generator<Job, undefined>): Promise<void> {
     await using suite = await Suite.start(driver);
-    for (const { number, before } of left) {
+    for (const { number, before, fresh } of left) {
       if (over()) return;
-      const result = await suite.round(seedOfRound(options.seed, number), before);
+      const result = await suite.round(seedOfRound(options.seed, number), before, fresh);
       results.push(result);
       for (const name of result.passed) passed.add(name);
       diedBefore.push(...result.diedBefore);

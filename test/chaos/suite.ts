@@ -42,14 +42,17 @@ export class Suite implements AsyncDisposable {
     return new Suite(driver, model, await Daemon.start(driver, model.url));
   }
 
-  /** @param before steps before each of which a daemon is to die, once: on a host of its own, since some steps are those of a first start */
-  async round(seed: string, before: readonly string[]): Promise<RoundResult> {
+  /**
+   * @param before steps before each of which a daemon is to die, once
+   * @param fresh on a host of its own, which dies in its first start too
+   */
+  async round(seed: string, before: readonly string[], fresh: boolean): Promise<RoundResult> {
     const began = performance.now();
-    if (before.length > 0) await this.#fresh(before);
+    if (fresh) await this.#fresh(before);
     const shape = shapes[this.#driver];
     const daemon = this.#daemon;
     // A new daemon may have died at its start, which is part of the round.
-    const earlier = before.length === 0 ? daemon.diedBefore.length : 0;
+    const earlier = fresh ? 0 : daemon.diedBefore.length;
     const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs, before);
     const failure = await round.run(planOf(seed, shape)).then(
       () => undefined,
