@@ -2,9 +2,6 @@ import type { Driver } from './daemon.ts';
 import type { RoundResult } from './suite.ts';
 import type { RunReport } from './run.ts';
 
-/** Longest list of steps in the summary. */
-const namedSteps = 40;
-
 /** How the operations of a round can be had again. */
 export function reproduction(driver: Driver, seed: string, before: readonly string[]): string {
   return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver}${before.map((step) => ` --before '${step}'`).join('')}`;
@@ -32,8 +29,7 @@ export function summaryLines(seed: string, { results, passed, diedBefore }: RunR
     `operations ${sum(({ report }) => report.operations)}, comparisons ${sum(({ report }) => report.checks)}`,
     `killed: ${victims.map((victim) => `${victim} ${sum(({ report }) => report.kills[victim] ?? 0)}`).join(', ') || 'nothing'}`,
     `the daemon killed itself ${diedBefore.length} times, before ${new Set(diedBefore).size} of the ${passed.size} different steps it came to`,
-    // After a sweep these are a few; without one, most of them.
-    ...(spared.length === 0 || spared.length > namedSteps ? [] : [`not before: ${spared.join(', ')}`]),
+    ...(spared.length === 0 ? [] : [`not before: ${spared.join(', ')}`]),
     `with no box left the daemon had at most ${most(({ openFiles }) => openFiles)} files open and ${Math.round(most(({ memoryMib }) => memoryMib))} MiB of its own memory`,
   ];
 }

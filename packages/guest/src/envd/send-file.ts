@@ -1,6 +1,6 @@
 import { type ByteRange, type HttpContext, parseRange } from '@citb/daemon';
 import type { OpenFile } from '../tree/index.ts';
-import { sendStream } from './raw.ts';
+import { sendBlocks, sendStream } from './raw.ts';
 
 /** Answers with a file, or the part of it that `Range` asks for. HEAD gets the headers only. Closes the file. */
 export async function sendFile(c: HttpContext, file: OpenFile, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
@@ -23,7 +23,7 @@ export async function sendFile(c: HttpContext, file: OpenFile, headers: Readonly
     ...headers,
   };
   const status = range === undefined ? 200 : 206;
-  if (c.req.method !== 'HEAD') return sendStream(c, status, all, file.stream(start, end));
+  if (c.req.method !== 'HEAD') return sendBlocks(c, status, all, file, { start, size: end - start + 1 });
   await file.close();
   return sendStream(c, status, all, undefined);
 }

@@ -5,11 +5,13 @@ import { ApiError } from '@citb/api';
 import { type Ground, at, openPlace } from './place.ts';
 
 /** Chunk size of file streams: under emulation the cost is per chunk, not per byte. */
-export const chunkBytes = 256 * 1024;
+export const chunkBytes = 512 * 1024;
 
 /** An opened regular file. Use `stream` once, or close it. */
 export interface OpenFile {
   readonly stats: Stats;
+  /** Reads into a buffer, from a position of the file on. Resolves with the number of bytes; 0 is the file's end. */
+  read(into: Buffer, position: number): Promise<number>;
   /** Bytes `start` up to and including `end`, never more; fewer when the file shrinks meanwhile. Closes the file at its end. */
   stream(start: number, end: number): Readable;
   close(): Promise<void>;
@@ -27,6 +29,7 @@ export async function openFile(ground: Ground, path: string | Buffer): Promise<O
   const handle = await open(at(place.handle), constants.O_RDONLY | constants.O_NONBLOCK);
   return {
     stats,
+    read: async (into, position) => (await handle.read(into, 0, into.byteLength, position)).bytesRead,
     stream(start, end) {
       if (end >= start) return handle.createReadStream({ start, end, highWaterMark: chunkBytes });
       return Readable.from(closing(handle));

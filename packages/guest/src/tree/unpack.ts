@@ -75,7 +75,7 @@ async function unpackFile(ground: Ground, path: string, header: Header, body: Bo
   await inFreshPlace(ground, path, async (place) => {
     const handle = await open(place, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
     try {
-      await pour(body, handle, header.size ?? 0);
+      await pour(body, handle, { limit: header.size ?? 0 });
       if (ground.owner !== undefined) await handle.chown(ground.owner.uid, ground.owner.gid);
       await handle.chmod((header.mode ?? 0o644) & 0o777);
       if (header.mtime !== undefined && !Number.isNaN(header.mtime.getTime())) await handle.utimes(header.mtime, header.mtime);

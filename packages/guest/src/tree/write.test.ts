@@ -28,6 +28,20 @@ test('an upload that fails leaves nothing, and the old file stays', async (t) =>
   assert.equal(readFileSync(join(root, 'f'), 'utf8'), 'old');
 });
 
+test('the memory of chunks that are nobody else’s is given back, that of others is not', async (t) => {
+  const { tree } = await world(t);
+  const whole = new Uint8Array(1000).fill(65);
+  const shared = new Uint8Array(1000).fill(66);
+  const body = (): Uint8Array[] => [whole, shared.subarray(0, 500), shared.subarray(500)];
+  const written = `${'A'.repeat(1000)}${'B'.repeat(1000)}`;
+  await tree.write('kept', body());
+  assert.equal(await readText(tree, 'kept'), written);
+  assert.equal(whole.byteLength, 1000, 'not without being told so');
+  await tree.write('own', body(), { ownChunks: true });
+  assert.equal(await readText(tree, 'own'), written);
+  assert.deepEqual([whole.byteLength, shared.byteLength], [0, 1000]);
+});
+
 async function* cut(): AsyncGenerator<Uint8Array> {
   yield Buffer.from('new');
   throw Object.assign(new Error('full'), { code: 'ENOSPC' });

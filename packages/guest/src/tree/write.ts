@@ -6,14 +6,12 @@ import { errno } from './fault.ts';
 import { openFolder } from './folder.ts';
 import { type Ground, type Place, at, openPlace, splitLast, statIfAny, syncFolder } from './place.ts';
 import { newPartName } from './part-file.ts';
-import { type Body, pour } from './pour.ts';
+import { type Body, type PourOptions, pour } from './pour.ts';
 import { notAFile } from './read.ts';
 
-export interface WriteOptions {
+export interface WriteOptions extends Partial<PourOptions> {
   /** Permission bits. Those of the file that is there, else 0644. */
   readonly mode?: number | undefined;
-  /** Most bytes taken; beyond it `body_too_large`. */
-  readonly limit?: number | undefined;
   /** Wait until the disk has it (default). Off for many small files that can be written again. */
   readonly durable?: boolean | undefined;
 }
@@ -82,7 +80,7 @@ function targetIn(folder: Place, name: Buffer, present: Stats | undefined): Targ
 }
 
 async function fill(handle: FileHandle, body: Body, options: WriteOptions, ground: Ground, oldMode: number | undefined): Promise<Stats> {
-  await pour(body, handle, options.limit ?? limits.uploadBytes);
+  await pour(body, handle, { limit: options.limit ?? limits.uploadBytes, ownChunks: options.ownChunks });
   if (ground.owner !== undefined) await handle.chown(ground.owner.uid, ground.owner.gid);
   await handle.chmod((options.mode ?? oldMode ?? 0o644) & 0o7777);
   if (options.durable !== false) await handle.sync();

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { fileChange, fileEntry, fileListing } from '@citb/api';
@@ -107,6 +108,30 @@ test('large files go both ways whole', { timeout: 120_000 }, async (t) => {
   assert.equal((await part.arrayBuffer()).byteLength, 3 * 1024 ** 3 - 3_221_225_000);
 });
 
+test('a body in chunks that come several at once arrives whole', async (t) => {
+  const { request } = await testbed(t);
+  const content = Buffer.alloc(5 * 1024 * 1024, 'claude-in-the-box ');
+  function* pieces(): Generator<Buffer> {
+    for (let at = 0, size = 1; at < content.length; at += size, size = (size * 7) % 30_011) yield content.subarray(at, at + size);
+  }
+  await request('/workspace/file?path=pieces', { method: 'PUT', body: Readable.toWeb(Readable.from(pieces())), duplex: 'half' });
+  const got = Buffer.from(await (await request('/workspace/file?path=pieces')).arrayBuffer());
+  assert.ok(got.equals(content));
+});
+
+test('a file that becomes shorter while it is sent cuts the connection', async (t) => {
+  const { request, workspace } = await testbed(t);
+  writeFileSync(join(workspace, 'big'), '');
+  truncateSync(join(workspace, 'big'), 256 * 1024 ** 2);
+  const reader = (await request('/workspace/file?path=big')).body?.getReader();
+  await reader?.read();
+  truncateSync(join(workspace, 'big'), 1024);
+  await assert.rejects(async () => {
+    while ((await reader?.read())?.done === false);
+  });
+  assert.equal((await request('/workspace/list')).status, 200);
+});
+
 test('an upload that breaks off leaves nothing, and envd goes on', async (t) => {
   const { request, url, workspace } = await testbed(t);
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
@@ -138,8 +163,22 @@ test('a client that does not read a large file costs no memory, and leaves witho
   await sleep(500);
   assert.ok(process.memoryUsage().rss < 700 * 1024 * 1024);
   for (const socket of sockets) socket.destroy();
+  for (let waited = 0; isOpen('/big'); waited += 20) {
+    assert.ok(waited < 20_000, 'the file stays open');
+    await sleep(20);
+  }
   assert.equal((await request('/workspace/list')).status, 200);
 });
+
+function isOpen(end: string): boolean {
+  return readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).endsWith(end);
+    } catch {
+      return false;
+    }
+  });
+}
 
 test('a folder is taken as tar and given back', async (t) => {
   const { request, workspace } = await testbed(t);

@@ -34,7 +34,7 @@ export function workspaceRoutes(app: Hono<HttpEnv>, { workspace, flush }: Pick<E
 
   app.put('/workspace/file', async (c) => {
     const { path, mode } = writeQuery.parse(c.req.query());
-    const options = { mode: mode === undefined ? undefined : Number.parseInt(mode, 8), limit: limits.uploadBytes };
+    const options = { mode: mode === undefined ? undefined : Number.parseInt(mode, 8), limit: limits.uploadBytes, ownChunks: true };
     return c.json(fileEntry(await withBody(c, (body) => workspace.write(path, body, options))));
   });
 
