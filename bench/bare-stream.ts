@@ -36,10 +36,14 @@ while True:
 
 /** Bytes in and out of a box through a bare TCP connection. */
 export class BareStream {
+  readonly #bench: BenchDaemon;
+  readonly #id: string;
   readonly #address: string;
   readonly #bytes: number;
 
-  private constructor(address: string, bytes: number) {
+  private constructor(bench: BenchDaemon, id: string, address: string, bytes: number) {
+    this.#bench = bench;
+    this.#id = id;
     this.#address = address;
     this.#bytes = bytes;
   }
@@ -50,7 +54,12 @@ export class BareStream {
     await bench.json('POST', `/v1/boxes/${id}/exec`, { command: `exec python3 -c '${program(bytes)}'`, background: true });
     const port = guestPorts.agent.toString(16).toUpperCase();
     await bench.exec(id, `until grep -q :${port} /proc/net/tcp; do sleep 0.1; done`);
-    return new BareStream(address, bytes);
+    return new BareStream(bench, id, address, bytes);
+  }
+
+  /** Sets the largest packet of the guest, in bytes. */
+  async packets(bytes: number): Promise<void> {
+    await this.#bench.exec(this.#id, `sudo /opt/citb/bin/busybox ifconfig eth0 mtu ${bytes}`);
   }
 
   /** The bytes out of the box's memory. */

@@ -17,7 +17,7 @@ export interface LineMachines {
   readonly options: {
     readonly dataDir: string;
     readonly bootImageForProbe: { readonly kernel: string; readonly initrd: string };
-    readonly privateMemory: string;
+    readonly preload: string;
   };
   create(): Vmm;
   spec(): Promise<VmSpec>;
@@ -32,7 +32,7 @@ export async function prepareLineMachines(): Promise<LineMachines> {
   await copyFile(built.kernel, bootImageForProbe.kernel);
   await copyFile(built.initrd, bootImageForProbe.initrd);
   const initrd = await makeLineGuest(built.initrd, dataDir);
-  const options = { dataDir, bootImageForProbe, privateMemory: built.privateMemory };
+  const options = { dataDir, bootImageForProbe, preload: built.preload };
   let count = 0;
   return {
     dataDir,

@@ -137,6 +137,27 @@ suite('the main job on real machines, by the requests of the classic API', { tim
     );
   });
 
+  test('a file reaches the box in packets of up to 64 KiB, not of 1500 bytes', async () => {
+    const { boxes } = await daemon.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes');
+    const id = boxes[0]?.id ?? '';
+    const file = `/v1/boxes/${id}/files/content?path=`;
+    const packets = async (): Promise<number> => {
+      const command = 'cat /sys/class/net/eth0/statistics/rx_packets > packets';
+      await (await daemon.call('POST', `/v1/boxes/${id}/exec`, { command })).text();
+      return Number(await (await daemon.call('GET', `${file}packets`)).text());
+    };
+    const earlier = await packets();
+    const mib = 1024 * 1024;
+    const { status } = await fetch(`${daemon.url}${file}large`, {
+      method: 'PUT',
+      headers: { 'X-API-Key': daemon.key },
+      body: Buffer.alloc(4 * mib, 'claude-in-the-box '),
+    });
+    assert.equal(status, 200);
+    const received = (await packets()) - earlier;
+    assert.ok(received < (4 * mib) / 1500 / 2, `${received} packets for 4 MiB`);
+  });
+
   test('health needs no key; the rest refuses without it', async () => {
     assert.equal((await fetch(`${daemon.url}/health`)).status, 200);
     assert.equal((await fetch(`${daemon.url}/status`)).status, 401);

@@ -84,7 +84,7 @@ export async function startHost(
 
   const rows = new BoxRows(store, seal, now);
   const bootFiles = await findBootImage(images, rows);
-  const vmm = outside.vmm({ dataDir, bootImageForProbe: bootFiles, privateMemory: bootFiles.privateMemory, log });
+  const vmm = outside.vmm({ dataDir, bootImageForProbe: bootFiles, preload: bootFiles.preload, log });
   const report = await vmm.probe();
   const overhead: Overhead = (memoryMib) =>
     smallOverhead(memoryMib) + translationCacheMib(memoryMib, report.accelerator === 'kvm' ? 'kvm' : 'tcg');

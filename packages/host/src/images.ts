@@ -12,7 +12,7 @@ export const mainRuntime = 'claude-agent';
 const retryMs = 60_000;
 
 /** What QEMU needs of an image, whatever the runtime. */
-type BootFiles = Pick<BootImage, 'kernel' | 'initrd' | 'privateMemory'>;
+type BootFiles = Pick<BootImage, 'kernel' | 'initrd' | 'preload'>;
 
 /**
  * A kernel to try the machine's accelerators with, and QEMU's library. One that boxes already boot from is as good as the present one, and spares
@@ -27,14 +27,14 @@ export async function findBootImage(images: Images, rows: BoxRows): Promise<Boot
   }
   for (const { spec } of rows.all()) {
     if (spec === null) continue;
-    const files = { ...spec.boot, privateMemory: join(dirname(spec.boot.kernel), 'private-memory.so') };
+    const files = { ...spec.boot, preload: join(dirname(spec.boot.kernel), 'qemu-preload.so') };
     if (await areThere(files)) return files;
   }
   return await images.get(runtimes.includes('bash') ? 'bash' : (runtimes[0] ?? mainRuntime));
 }
 
-async function areThere({ kernel, initrd, privateMemory }: BootFiles): Promise<boolean> {
-  return await Promise.all([kernel, initrd, privateMemory].map((path) => access(path))).then(
+async function areThere({ kernel, initrd, preload }: BootFiles): Promise<boolean> {
+  return await Promise.all([kernel, initrd, preload].map((path) => access(path))).then(
     () => true,
     () => false,
   );

@@ -154,7 +154,7 @@ function bootImage(plan: Plan, guest: Artifact, drive: Artifact): BootImage {
     cmdline,
     root: join(drive.folder, 'root.img'),
     tools: join(guest.folder, 'tools.img'),
-    privateMemory: join(guest.folder, 'private-memory.so'),
+    preload: join(guest.folder, 'qemu-preload.so'),
     manifest: plan.manifest,
   };
 }

@@ -33,7 +33,7 @@ export async function guestKey(repoRoot: string, baseKey: string): Promise<strin
   );
 }
 
-/** Builds `packages/images/guest` to `vmlinuz`, `initrd.gz`, `kernel-version`, `private-memory.so` and `tools.img`. */
+/** Builds `packages/images/guest` to `vmlinuz`, `initrd.gz`, `kernel-version`, `qemu-preload.so` and `tools.img`. */
 export async function buildGuest(builder: Builder, key: string, baseKey: string): Promise<Artifact> {
   const from = await ensureBase(builder, baseKey);
   const context = await builder.store.workspace();
@@ -47,7 +47,7 @@ export async function buildGuest(builder: Builder, key: string, baseKey: string)
     builder.buildDockerfile({ what: 'the guest', context, tag, from }),
   );
   const result = await builder.store.workspace();
-  const script = `cp "$ROOT"/out/vmlinuz "$ROOT"/out/initrd.gz "$ROOT"/out/kernel-version "$ROOT"/out/private-memory.so "$TARGET"\n${makeFileSystem('$ROOT/out/tools', '$TARGET/tools.img')}`;
+  const script = `cp "$ROOT"/out/vmlinuz "$ROOT"/out/initrd.gz "$ROOT"/out/kernel-version "$ROOT"/out/qemu-preload.so "$TARGET"\n${makeFileSystem('$ROOT/out/tools', '$TARGET/tools.img')}`;
   return await step(builder.progress, "Making the guest's drive", async () => {
     await builder.buildah.withFiles("The guest's drive could not be made", tag, script, { TARGET: result });
     return await builder.store.publish(`guest-${key}`, result);

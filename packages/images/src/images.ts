@@ -11,8 +11,8 @@ export interface BootImage {
   readonly root: string;
   /** /dev/vdc: node, envd, the agent server, busybox. */
   readonly tools: string;
-  /** For the host: loaded into QEMU, makes its mapping of a guest's memory private (packages/images/guest/private-memory.c). */
-  readonly privateMemory: string;
+  /** For the host: loaded into QEMU (packages/images/guest/preload). */
+  readonly preload: string;
   readonly manifest: ImageManifest;
 }
 

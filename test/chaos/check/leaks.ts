@@ -5,7 +5,7 @@ import { openFiles, processesOf } from './processes.ts';
 
 /** What lies in a data directory beside the folders of boxes. */
 const expectedEntries =
-  /^(?:boxes|images|no-images|exports|imports|templates|trash|host\.(?:db(?:-wal|-shm)?|lock(?:-journal)?|pid|json)|seal-key|api-key|qemu-probe\.json|private-memory\.so)$/;
+  /^(?:boxes|images|no-images|exports|imports|templates|trash|host\.(?:db(?:-wal|-shm)?|lock(?:-journal)?|pid|json)|seal-key|api-key|qemu-probe\.json|qemu-preload\.so)$/;
 
 /** Groups of these runs were ours once. */
 export class SeenRuns {

@@ -17,7 +17,7 @@ function image(runtime: string): BootImage {
   const nothing = '/dev/null';
   const agent = runtime === 'claude-agent';
   const manifest = { runtime, description: '', agent, memoryMib: agent ? 1024 : 256, cpus: 1 };
-  const files = { kernel: nothing, initrd: nothing, root: nothing, tools: nothing, privateMemory: nothing };
+  const files = { kernel: nothing, initrd: nothing, root: nothing, tools: nothing, preload: nothing };
   return { runtime, key: `double-${runtime}`, cmdline: '', ...files, manifest };
 }
 

@@ -38,7 +38,7 @@ const image: BootImage = {
   cmdline: '',
   root: '/dev/null',
   tools: '/dev/null',
-  privateMemory: '/dev/null',
+  preload: '/dev/null',
   manifest: { runtime: 'bash', description: '', agent: false, memoryMib: 256, cpus: 1 },
 };
 const clients = createGuestClients();

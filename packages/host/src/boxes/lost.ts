@@ -22,7 +22,8 @@ export async function watchVm(parts: BoxParts, box: LiveBox): Promise<void> {
 export async function loseBox(parts: BoxParts, box: LiveBox, exit: VmExit): Promise<void> {
   const { rows, broker, admission, live, logs, events, log } = parts;
   const row = rows.get(box.id);
-  if (row?.runId !== box.runId) return;
+  // Both a pause that failed and whoever watches the machine come with its end: it counts once.
+  if (row?.runId !== box.runId || row.state !== 'running') return;
   const how = exit.signal ?? (exit.code === undefined ? 'exit code unknown' : `exit code ${exit.code}`);
   const reason = withConsole(`Its machine ended (${how}).`, box.vm.console());
   log.warn({ box: box.id, run: box.runId, exit }, 'the machine of a box ended');

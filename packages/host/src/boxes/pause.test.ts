@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { boxPaths } from './names.ts';
 import { type Daemon, Testbed } from './testbed.ts';
 
@@ -172,6 +173,27 @@ suite('pausing and waking', () => {
     const resumed = await daemon.boxes.resume(box.id);
     assert.notEqual(resumed.run_id, box.run_id, 'it has booted');
     assert.ok(types(daemon, box.id).includes('lost'));
+  });
+
+  test('a machine that dies while it is paused has died once', async () => {
+    using bed = new Testbed();
+    const daemon = bed.daemon();
+    const { box } = await daemon.boxes.create(ada);
+    const dies = async (): Promise<void> => {
+      const { run_id: run } = await daemon.boxes.resume(box.id);
+      bed.atStep = async (step) => {
+        if (step !== 'flush') return;
+        bed.machine(run ?? '').crash();
+        // Its end is noticed before the pause has come to it.
+        await turn();
+      };
+      await assert.rejects(daemon.boxes.pause(box.id), code('pause_failed'));
+      bed.atStep = () => {};
+    };
+    await dies();
+    await dies();
+    assert.equal((await daemon.boxes.get(box.id)).state, 'stopped', 'three times in a minute would be too often');
+    assert.equal(types(daemon, box.id).filter((type) => type === 'lost').length, 2);
   });
 
   test('a stop shuts the guest down; a paused box is woken for it, so that nothing in its memory is lost', async () => {

@@ -262,7 +262,7 @@ async function image(runtime: string, step: (name: string) => Promise<void>): Pr
     cmdline: 'quiet',
     root: '/root.img',
     tools: '/tools.img',
-    privateMemory: '/private-memory.so',
+    preload: '/qemu-preload.so',
     manifest: { runtime, description: '', agent: runtime === 'claude-agent', memoryMib: runtime === 'bash' ? 256 : 1024, cpus: 1 },
   };
 }

@@ -7,6 +7,9 @@ import { tscParameter } from './clock-rate.ts';
 import { translationCacheMib } from './translation-cache.ts';
 import { type Accelerator, x86_64 } from './x86-64.ts';
 
+/** Largest packet of the guest's network; user networking is told the same by large-packets.c. docs/decisions/007-large-packets.md */
+const packetBytes = 65_520;
+
 /** Starts the value of `-name` of every VM of this product. */
 const namePrefix = 'citb:';
 const runIdPattern = /^run_[A-Za-z0-9_-]{1,64}$/;
@@ -42,7 +45,7 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, incoming: 
     ['-sandbox', 'on,obsolete=deny,resourcecontrol=deny'],
     ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', cmdline],
     ...spec.drives.map(driveArguments),
-    ['-netdev', networkOption(spec), '-device', `${x86_64.devices.network},netdev=net`],
+    ['-netdev', networkOption(spec), '-device', `${x86_64.devices.network},netdev=net,host_mtu=${packetBytes}`],
     // At most 1 KiB a second of the host's randomness: enough to seed, too little to be a load.
     ['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', `${x86_64.devices.random},rng=rng,max-bytes=1024,period=1000`],
     // The guest says which of its memory it has no use for, in blocks of 2 MiB; the host takes it back.

@@ -47,7 +47,7 @@ export async function probeQemu(options: QemuOptions, signal?: AbortSignal): Pro
   if (!(await isThere('socat'))) return unusable('', notInstalled('socat'));
   const version = await qemuVersion();
   if (version === undefined) return unusable('', notInstalled(x86_64.binary));
-  const facts = { version, isolation, privateMemory: await keepLibrary(options), log: options.log };
+  const facts = { version, isolation, preload: await keepLibrary(options), log: options.log };
   try {
     const { accelerator, reason } = await chooseAccelerator(options, facts, signal);
     return { report: report(true, version, accelerator, reason), facts: { ...facts, accelerator } };
@@ -57,11 +57,11 @@ export async function probeQemu(options: QemuOptions, signal?: AbortSignal): Pro
 }
 
 /** In the data directory, where it stays when images are replaced, and where QEMU's users may read it. */
-async function keepLibrary({ dataDir, privateMemory }: QemuOptions): Promise<string> {
-  const path = join(dataDir, 'private-memory.so');
+async function keepLibrary({ dataDir, preload }: QemuOptions): Promise<string> {
+  const path = join(dataDir, 'qemu-preload.so');
   const unfinished = `${path}.new`;
   await rm(unfinished, { force: true });
-  await copyFile(privateMemory, unfinished);
+  await copyFile(preload, unfinished);
   await chmod(unfinished, 0o555);
   await rename(unfinished, path);
   return path;

@@ -14,8 +14,8 @@ export interface QemuOptions {
   readonly dataDir: string;
   /** Its init must say `CITB-PROBE-OK` and power off when `citb.probe` is on the kernel's command line. */
   readonly bootImageForProbe: { readonly kernel: string; readonly initrd: string };
-  /** `private-memory.so` of the guest's image. */
-  readonly privateMemory: string;
+  /** `qemu-preload.so` of the guest's image. */
+  readonly preload: string;
   readonly log: Logger;
   /** First of 2^22 uids that belong to nobody else; used when the daemon is root. */
   readonly uidBase?: number;

@@ -29,7 +29,7 @@ export interface QemuFacts {
   readonly accelerator: Accelerator;
   readonly isolation: Isolation;
   /** The library that makes QEMU's mapping of the guest's memory private. */
-  readonly privateMemory: string;
+  readonly preload: string;
   readonly log: Logger;
 }
 
@@ -62,7 +62,7 @@ export async function startVm(
 
   const command = [x86_64.binary, ...qemuArguments(spec, facts.accelerator, saved !== undefined)];
   const { child, identity, limited } = await launch(withRights(facts.isolation, uid, command), files.log, cgroup, {
-    LD_PRELOAD: facts.privateMemory,
+    LD_PRELOAD: facts.preload,
     CITB_MEMORY: files.memory,
   });
   const exit = watchExit(identity, child);
