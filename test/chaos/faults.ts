@@ -28,8 +28,11 @@ async function killService(service: 'envd' | 'agent', client: Client, lane: Lane
   lane.disturbed = true;
   // The command itself wakes it.
   box.states = new Set(anyState);
-  const outcome = await exec(client, box.id, service === 'envd' ? commands.killEnvd : commands.killAgent);
-  return outcome === undefined || outcome.code === 'ok' || outcome.code.startsWith('exit');
+  for (;;) {
+    const outcome = await exec(client, box.id, service === 'envd' ? commands.killEnvd : commands.killAgent);
+    // Its end was not told: it sleeps with its box, or goes on without its daemon, and would kill at any time. The next one comes after it.
+    if (outcome !== undefined) return outcome.code === 'ok' || outcome.code.startsWith('exit');
+  }
 }
 
 /** All machines of the lane, as the database has them; a pid that is just being used again is no other's: the host's folder is private to the suite. */
