@@ -14,6 +14,9 @@ const passableMs = 2000;
 /** A busy machine is not waited for. */
 const maxHandOvers = 3;
 
+/** An envd that died answers again within this, in ms; it takes an emulated guest two to three seconds. */
+const envdBackMs = 20_000;
+
 /** What the guest of a machine that was saved knows and has. */
 export interface SavedGuest {
   /** The access token that it knows, which gets this box's in its place; undefined: nobody has taken it. */
@@ -38,8 +41,33 @@ export async function handOver(parts: BoxParts, box: LiveBox, saved: SavedGuest 
     await initialise(parts, box, box.accessToken, undefined, signal);
     await agentReady();
   } else {
-    // A machine that was saved is up as soon as it runs.
-    await Promise.all([initialise(parts, box, saved.token, saved.connections, signal), agentReady()]);
+    await Promise.all([initialiseSaved(parts, box, saved.token, saved.connections, signal), agentReady()]);
+  }
+}
+
+/**
+ * A machine that was saved is up as soon as it runs. Its envd may die right then, as at any time, for what was under way in the guest goes on;
+ * that must not cost the box its memory. The guest starts it again, and it knows whose it is: by the token of before or, when it had
+ * taken it, by this box's.
+ */
+async function initialiseSaved(
+  parts: BoxParts,
+  box: LiveBox,
+  token: string,
+  connections: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await initialise(parts, box, token, connections, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    parts.logs.note(box.id, `the hand-over is tried again: ${(error as Error).message}`);
+    await parts.guest.waitForEnvd(box.vm, { signal, deadlineMs: envdBackMs });
+    try {
+      await initialise(parts, box, token, connections, signal);
+    } catch {
+      await initialise(parts, box, box.accessToken, connections, signal);
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { ApiError } from '@citb/api';
 import { boxPaths } from './names.ts';
 import { type Daemon, Testbed } from './testbed.ts';
 
@@ -113,6 +114,27 @@ suite('pausing and waking', () => {
     assert.equal(bed.machines.size, 1);
     assert.ok(!daemon.eventsOf(box.id).some(({ type }) => type === 'wake_failed'));
     assert.equal(daemon.eventsOf(box.id).at(-1)?.content['how'], 'restore');
+  });
+
+  test('an envd that dies in the middle of a wake costs no memory: it is back in a moment', async () => {
+    using bed = new Testbed();
+    const daemon = bed.daemon();
+    const { box } = await daemon.boxes.create(ada);
+    const { memory } = bed.machine(box.run_id ?? '');
+    await daemon.boxes.pause(box.id);
+    bed.steps.length = 0;
+    bed.atStep = (step) => {
+      if (step === 'init' && !bed.steps.includes('envd')) throw new ApiError('box_unreachable');
+    };
+    const { run_id: run } = await daemon.boxes.resume(box.id);
+    assert.equal(bed.machine(run ?? '').memory, memory);
+    assert.deepEqual(types(daemon, box.id), ['created', 'running', 'paused', 'running']);
+    await daemon.boxes.pause(box.id);
+    bed.atStep = (step) => {
+      if (step === 'init' && !bed.steps.includes('boot')) throw new ApiError('box_unreachable');
+    };
+    await daemon.boxes.resume(box.id);
+    assert.ok(types(daemon, box.id).includes('wake_failed'), 'one that does not come back is not waited for for ever');
   });
 
   test('a wake for which the host has no room leaves the box paused', async () => {
