@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { newPartName } from './part-file.ts';
 import { bytes, world } from './testworld.ts';
 
 test('a watch tells what happens to files, also in folders that are new', { timeout: 30_000 }, async (t) => {
@@ -29,6 +30,7 @@ test('a watch tells what happens to files, also in folders that are new', { time
   mkdirSync(join(root, 'new/deep'), { recursive: true });
   writeFileSync(join(root, 'new/deep/h'), 'x');
   await until('created new/deep/h');
+  writeFileSync(join(root, 'new/deep', newPartName()), 'x');
   await tree.write('new/deep/i', bytes('x'));
   await until('created new/deep/i');
   assert.ok(!seen.some((line) => line.includes('.citb-part')));

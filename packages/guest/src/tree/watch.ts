@@ -1,4 +1,5 @@
 import { type FSWatcher, type Stats, watch as watchFolder } from 'node:fs';
+import { posix } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type FileChange } from '@citb/api';
 import { Bell } from './bell.ts';
@@ -175,7 +176,7 @@ class TreeWatch implements Watch {
   #tell(type: FileChange['type'], path: Buffer): void {
     const shown = shownName(path);
     // Files that are being written appear under their own name when they are whole.
-    if (isPart(shown)) return;
+    if (isPart(posix.basename(shown))) return;
     if (this.#queue.length >= maxQueued) {
       this.#overflow = true;
       this.close();
