@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { packetBytes } from '@citb/host/vmm/qemu/command-line.ts';
 import { BareStream } from './bare-stream.ts';
 import { median, timed } from './measure.ts';
 import type { Run } from './run.ts';
@@ -10,8 +11,8 @@ const size = 64 * mib;
 /** Each way, by turns, after one round that does not count. */
 const rounds = 5;
 
-/** Bytes of a packet as QEMU has them, and as a box has them: docs/decisions/007-large-packets.md. */
-const packets = { qemu: 1500, ours: 65_520 };
+/** Bytes of a packet as QEMU has them. */
+const plainPacketBytes = 1500;
 
 /** What of QEMU's own channel a file should reach. */
 const target = 0.8;
@@ -38,7 +39,7 @@ export async function transfer(run: Run): Promise<Row[]> {
   for (let round = 0; round <= rounds; round++) {
     run.tell(round === 0 ? 'Files' : `Files, ${round} of ${rounds}`);
     for (const way of ['up', 'down', 'out', 'stored', 'plain'] as const) {
-      await bare.packets(way === 'plain' ? packets.qemu : packets.ours);
+      await bare.packets(way === 'plain' ? plainPacketBytes : packetBytes);
       const { ms } = await timed(ways[way]);
       if (round > 0) taken[way].push(ms);
     }

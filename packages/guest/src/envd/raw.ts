@@ -44,7 +44,7 @@ export async function sendStream(
 }
 
 /**
- * Answers with `size` bytes of a file, from `start` on, and closes it. Two blocks of memory take turns: one is filled while the other is
+ * Answers with `size` bytes of a file, which `headers` announce, from `start` on, and closes it. Two blocks of memory take turns: one is filled while the other is
  * sent. A fresh one for each read is garbage of which V8 sees only the outside: it collects all of its heap every few dozen MiB, a sixth of the
  * time of a download from an emulated guest. A client that leaves ends it quietly; a file that became shorter cuts the connection.
  */
@@ -56,10 +56,11 @@ export async function sendBlocks(
   { start, size }: { start: number; size: number },
 ): Promise<Response> {
   const { outgoing } = rawOf(c);
-  outgoing.writeHead(status, { 'X-Request-Id': c.get('requestId'), ...headers, 'Content-Length': size });
+  outgoing.writeHead(status, { 'X-Request-Id': c.get('requestId'), ...headers });
   const gone = new AbortController();
   outgoing.once('close', () => gone.abort());
-  let [block, other] = [Buffer.allocUnsafeSlow(Math.min(size, chunkBytes)), Buffer.allocUnsafeSlow(Math.min(size, chunkBytes))];
+  const blockBytes = Math.min(size, chunkBytes);
+  let [block, other] = [Buffer.allocUnsafeSlow(blockBytes), Buffer.allocUnsafeSlow(blockBytes)];
   let sending = Promise.resolve();
   try {
     for (let read = 0; read < size; [block, other] = [other, block]) {

@@ -25,6 +25,9 @@ export interface SavedGuest {
   readonly connections?: number | undefined;
 }
 
+/** One whose token is known. */
+type KnownGuest = SavedGuest & { readonly token: string };
+
 /**
  * Makes a booted machine this box: envd gets token, environment, clock, identity and entropy; then the agent server, where there
  * is one, takes tasks. Only with both done is a box of use, so `create` answers after it and the first task starts at once.
@@ -38,10 +41,10 @@ export async function handOver(parts: BoxParts, box: LiveBox, saved: SavedGuest 
   };
   if (saved?.token === undefined) {
     await guest.waitForEnvd(box.vm, { signal, deadlineMs: settings.startDeadlineMs });
-    await initialise(parts, box, box.accessToken, undefined, signal);
+    await initialise(parts, box, { token: box.accessToken }, signal);
     await agentReady();
   } else {
-    await Promise.all([initialiseSaved(parts, box, saved.token, saved.connections, signal), agentReady()]);
+    await Promise.all([initialiseSaved(parts, box, { ...saved, token: saved.token }, signal), agentReady()]);
   }
 }
 
@@ -50,35 +53,22 @@ export async function handOver(parts: BoxParts, box: LiveBox, saved: SavedGuest 
  * that must not cost the box its memory. The guest starts it again, and it knows whose it is: by the token of before or, when it had
  * taken it, by this box's.
  */
-async function initialiseSaved(
-  parts: BoxParts,
-  box: LiveBox,
-  token: string,
-  connections: number | undefined,
-  signal: AbortSignal,
-): Promise<void> {
+async function initialiseSaved(parts: BoxParts, box: LiveBox, saved: KnownGuest, signal: AbortSignal): Promise<void> {
   try {
-    await initialise(parts, box, token, connections, signal);
+    await initialise(parts, box, saved, signal);
   } catch (error) {
     signal.throwIfAborted();
     parts.logs.note(box.id, `the hand-over is tried again: ${(error as Error).message}`);
     await parts.guest.waitForEnvd(box.vm, { signal, deadlineMs: envdBackMs });
     try {
-      await initialise(parts, box, token, connections, signal);
+      await initialise(parts, box, saved, signal);
     } catch {
-      await initialise(parts, box, box.accessToken, connections, signal);
+      await initialise(parts, box, { ...saved, token: box.accessToken }, signal);
     }
   }
 }
 
-/** @param token the one that the guest knows @param connections see {@link SavedGuest} */
-async function initialise(
-  parts: BoxParts,
-  box: LiveBox,
-  token: string,
-  connections: number | undefined,
-  signal: AbortSignal,
-): Promise<void> {
+async function initialise(parts: BoxParts, box: LiveBox, { token, connections }: KnownGuest, signal: AbortSignal): Promise<void> {
   const init = (): GuestInit => ({ ...initOf(parts, box), ...(connections === undefined ? {} : { openConnections: connections }) });
   const call = async (known: string, ending?: AbortSignal): Promise<number> => {
     const started = performance.now();

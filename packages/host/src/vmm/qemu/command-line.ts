@@ -7,8 +7,8 @@ import { tscParameter } from './clock-rate.ts';
 import { translationCacheMib } from './translation-cache.ts';
 import { type Accelerator, x86_64 } from './x86-64.ts';
 
-/** Largest packet of the guest's network; user networking is told the same by large-packets.c. docs/decisions/007-large-packets.md */
-const packetBytes = 65_520;
+/** Largest packet of the guest's network, in bytes; user networking is told the same by large-packets.c. docs/decisions/007-large-packets.md */
+export const packetBytes = 65_520;
 
 /** Starts the value of `-name` of every VM of this product. */
 const namePrefix = 'citb:';

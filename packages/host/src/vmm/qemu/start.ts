@@ -28,7 +28,7 @@ export interface QemuFacts {
   readonly version: string;
   readonly accelerator: Accelerator;
   readonly isolation: Isolation;
-  /** The library that makes QEMU's mapping of the guest's memory private. */
+  /** The library that is loaded into QEMU: packages/images/guest/preload. */
   readonly preload: string;
   readonly log: Logger;
 }
