@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 import { tscParameter } from '@citb/host/vmm/qemu/clock-rate.ts';
+import { x86_64 } from '@citb/host/vmm/qemu/x86-64.ts';
 import { createImages, defaultDataDir } from '@citb/images';
 import { percentile, timed } from './measure.ts';
 
@@ -23,7 +24,7 @@ async function boot(kernel: string, initrd: string, cmdline: string): Promise<vo
     '-accel',
     'tcg,thread=multi',
     '-cpu',
-    'max',
+    x86_64.cpu.tcg,
     '-m',
     '256',
     '-nodefaults',

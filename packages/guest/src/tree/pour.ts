@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { Readable, finished } from 'node:stream';
 import { ApiError } from '@citb/api';
 import { chunkBytes } from './read.ts';
 
@@ -21,31 +22,74 @@ export interface PourOptions {
  * @throws ApiError `body_too_large` beyond the limit
  */
 export async function pour(body: Body, handle: FileHandle, { limit, ownChunks = false }: PourOptions): Promise<void> {
-  let gathered: Uint8Array[] = [];
-  let size = 0;
   let total = 0;
   let writing = Promise.resolve();
-  const flush = async (): Promise<void> => {
-    await writing;
-    const chunks = gathered;
-    writing = writeAll(handle, chunks).then(() => (ownChunks ? chunks.forEach(giveBack) : undefined));
-    // Seen by the next await of it; it must not count as unhandled until then.
-    writing.catch(() => undefined);
-    gathered = [];
-    size = 0;
-  };
   try {
-    for await (const chunk of body) {
-      total += chunk.byteLength;
+    for await (const chunks of body instanceof Readable ? piecesOfStream(body) : piecesOf(body)) {
+      for (const { byteLength } of chunks) total += byteLength;
       if (total > limit) throw new ApiError('body_too_large', `The body has more than ${limit} bytes.`);
-      gathered.push(chunk);
-      size += chunk.byteLength;
-      if (size >= chunkBytes) await flush();
+      await writing;
+      writing = writeAll(handle, chunks).then(() => (ownChunks ? chunks.forEach(giveBack) : undefined));
+      // Seen by the next await of it; it must not count as unhandled until then.
+      writing.catch(() => undefined);
     }
-    await flush();
     await writing;
   } finally {
     await writing.catch(() => undefined);
+  }
+}
+
+/** Chunks of together {@link chunkBytes}; fewer at the end. */
+async function* piecesOf(body: Body): AsyncGenerator<Uint8Array[]> {
+  let gathered: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    gathered.push(chunk);
+    size += chunk.byteLength;
+    if (size < chunkBytes) continue;
+    yield gathered;
+    gathered = [];
+    size = 0;
+  }
+  yield gathered;
+}
+
+/** The same by a stream's events: `for await` makes several promises for each chunk, which an emulated guest feels in an upload. */
+async function* piecesOfStream(body: Readable): AsyncGenerator<Uint8Array[]> {
+  let gathered: Uint8Array[] = [];
+  let size = 0;
+  let end: { error: Error | null | undefined } | undefined;
+  let notice = Promise.withResolvers<void>();
+  const gather = (chunk: Uint8Array): void => {
+    gathered.push(chunk);
+    size += chunk.byteLength;
+    if (size < chunkBytes) return;
+    body.pause();
+    notice.resolve();
+  };
+  const forget = finished(body, { writable: false }, (error) => {
+    end = { error };
+    notice.resolve();
+  });
+  body.on('data', gather);
+  try {
+    for (;;) {
+      if (end === undefined) {
+        notice = Promise.withResolvers();
+        body.resume();
+        await notice.promise;
+      }
+      // It may also have failed while its last piece was being written.
+      if (end?.error) throw end.error;
+      if (gathered.length === 0) return;
+      const chunks = gathered;
+      gathered = [];
+      size = 0;
+      yield chunks;
+    }
+  } finally {
+    forget();
+    body.off('data', gather).destroy();
   }
 }
 
