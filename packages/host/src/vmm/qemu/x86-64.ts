@@ -8,7 +8,7 @@ export const x86_64 = {
   binary: 'qemu-system-x86_64',
   machine: 'microvm,acpi=on',
   /** Without "fast strings" the guest copies and clears memory by 8 and 32 bytes: emulated, they go by one. docs/decisions/008-fast-strings.md */
-  cpu: { kvm: 'host', tcg: 'max,erms=off' },
+  cpu: { kvm: 'host', tcg: 'max,erms=off,fsrm=off' },
   /** virtio-mmio names; with PCI they would end in `-pci`. */
   devices: { disk: 'virtio-blk-device', network: 'virtio-net-device', random: 'virtio-rng-device', balloon: 'virtio-balloon-device' },
   /** Enough for a kernel to reach its init and to power off, when there is no image yet to say it. */
