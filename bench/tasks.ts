@@ -5,7 +5,7 @@ import type { Run } from './run.ts';
 import type { Row } from './table.ts';
 
 const task = 'Create a Python script that prints hello world';
-/** What a second task in an emulated machine may take of the time of a native one. */
+/** What a second task in an emulated machine may take of the time of a native one: of Claude Code's own, and of the same work without a machine. */
 const target = 4;
 /** Conversations of each kind, by turns: a task takes seconds and its time varies by a third. */
 const rounds = 3;
@@ -45,12 +45,12 @@ export async function tasks(run: Run): Promise<Row[]> {
       factor: box / compared,
     };
   };
-  const second = row('second', 'agent server without a box', server);
+  const held = (told: Row & { factor: number }): Row => ({ ...told, target: `at most ${target} x`, met: told.factor <= target });
   return [
     row('first', 'claude -p', alone),
     row('first', 'agent server without a box', server),
-    row('second', 'claude -p --continue', alone),
-    { ...second, target: `at most ${target} x`, met: second.factor <= target },
+    held(row('second', 'claude -p --continue', alone)),
+    held(row('second', 'agent server without a box', server)),
   ];
 }
 
