@@ -45,13 +45,16 @@ export async function tasks(run: Run): Promise<Row[]> {
       factor: box / compared,
     };
   };
-  const held = (told: Row & { factor: number }): Row => ({ ...told, target: `at most ${target} x`, met: told.factor <= target });
   return [
     row('first', 'claude -p', alone),
     row('first', 'agent server without a box', server),
     held(row('second', 'claude -p --continue', alone)),
     held(row('second', 'agent server without a box', server)),
   ];
+}
+
+function held({ factor, ...told }: Row & { factor: number }): Row {
+  return { ...told, target: `at most ${target} x`, met: factor <= target };
 }
 
 function middle(samples: readonly TwoTasks[], which: keyof TwoTasks): number {
