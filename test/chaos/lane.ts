@@ -8,6 +8,7 @@ import { follow } from './follow.ts';
 import { contentOf, hashOf } from './hash.ts';
 import { importBox } from './import.ts';
 import type { Operation, Which } from './plan.ts';
+import { diskMib } from './shapes.ts';
 import { forgets, moved, put, removed, same } from './steps.ts';
 import { Violation } from './violation.ts';
 import { emptyWorld, type Step, type World, taskFile } from './world.ts';
@@ -123,7 +124,7 @@ export class Lane {
   async #create(which: Which, runtime: string): Promise<void> {
     const known = this.boxes.get(which);
     const userId = `${this.#name}-${which}`;
-    const json = { user_id: userId, runtime, disk_mib: 256 };
+    const json = { user_id: userId, runtime, disk_mib: diskMib };
     const answer = await this.#insist('POST', '/v1/boxes', { json, headers: known === undefined ? this.#key() : {} });
     this.#note({ kind: 'create', box: which, runtime }, answer);
     if (answer.code !== 'ok') return this.#excuse(answer, 'create');

@@ -1,7 +1,7 @@
 import type { Driver } from './daemon.ts';
 import type { Options } from './options.ts';
 import { seedOfRound } from './random.ts';
-import { type RoundResult, Suite } from './suite.ts';
+import { type HostOfRound, type RoundResult, Suite } from './suite.ts';
 
 /** Told of each round as it ends. */
 export type Listener = (driver: Driver, number: number, result: RoundResult) => void;
@@ -24,8 +24,7 @@ interface Job {
   readonly number: number;
   /** The steps before which a daemon is to die. */
   readonly before: readonly string[];
-  /** On a host of its own. */
-  readonly fresh: boolean;
+  readonly host: HostOfRound;
 }
 
 /** All rounds of both drivers, until the signal says that no other is to begin; real machines one host after the other, hosts of the double at the same time. */
@@ -39,7 +38,8 @@ export async function run(options: Options, listener: Listener, signal?: AbortSi
 
   function* jobs(driver: Driver): Generator<Job, undefined> {
     let number = 0;
-    while (number < options.rounds[driver]) yield { number: number++, before: options.before, fresh: options.before.length > 0 };
+    while (number < options.rounds[driver])
+      yield { number: number++, before: options.before, host: options.before.length > 0 ? 'prepared' : 'same' };
     if (!options.sweep || number === 0) return;
     for (let tries = 0; tries < sweepTries; tries += 1) {
       const tried = new Set<string>();
@@ -47,17 +47,16 @@ export async function run(options: Options, listener: Listener, signal?: AbortSi
         const before = [...passed].filter((name) => !diedBefore.includes(name) && !tried.has(name)).slice(0, sweepSteps);
         if (before.length === 0) break;
         for (const name of before) tried.add(name);
-        // By turns: some steps are those of a first start, others come when a template is ready, which takes longer than a round.
-        yield { number: number++, before, fresh: tries % 2 === 0 };
+        yield { number: number++, before, host: tries % 2 === 0 ? 'new' : 'prepared' };
       }
     }
   }
 
   async function worker(driver: Driver, left: Generator<Job, undefined>): Promise<void> {
     await using suite = await Suite.start(driver);
-    for (const { number, before, fresh } of left) {
+    for (const { number, before, host } of left) {
       if (over()) return;
-      const result = await suite.round(seedOfRound(options.seed, number), before, fresh);
+      const result = await suite.round(seedOfRound(options.seed, number), before, host);
       results.push(result);
       for (const name of result.passed) passed.add(name);
       diedBefore.push(...result.diedBefore);

@@ -6,3 +6,6 @@ export const shapes: Readonly<Record<Driver, Shape>> = {
   double: { lanes: [{ two: true }, { two: true }], agentPercent: 70, phases: 2, operations: 8, killWithinMs: 600 },
   qemu: { lanes: [{ two: true }, { two: false }], agentPercent: 20, phases: 2, operations: 6, killWithinMs: 6000 },
 };
+
+/** Of each box: as small as one may be. */
+export const diskMib = 256;

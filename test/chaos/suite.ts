@@ -1,11 +1,12 @@
 import { type ScriptedModel, startScriptedModel } from '@citb/testkit';
 import { SeenRuns } from './check/leaks.ts';
 import { openFiles, ownMemoryMib } from './check/processes.ts';
-import { Client } from './client.ts';
+import { patience, until } from '../vm/harness.ts';
+import { Client, jsonOf } from './client.ts';
 import { Daemon, type Driver } from './daemon.ts';
 import { planOf } from './plan.ts';
 import { Round, type RoundReport } from './round.ts';
-import { shapes } from './shapes.ts';
+import { diskMib, shapes } from './shapes.ts';
 
 /** A round and what came of it. */
 export interface RoundResult {
@@ -23,6 +24,12 @@ export interface RoundResult {
   readonly before: readonly string[];
   readonly failure?: { readonly error: Error; readonly history: readonly string[]; readonly log: string };
 }
+
+/**
+ * Where a round is: on the host of the one before, or on a new one, which dies in its first start too; a prepared one has made a template by
+ * then, which takes longer than a round in which it dies.
+ */
+export type HostOfRound = 'same' | 'new' | 'prepared';
 
 /** Rounds of one driver, one after another on the same host. */
 export class Suite implements AsyncDisposable {
@@ -44,15 +51,15 @@ export class Suite implements AsyncDisposable {
 
   /**
    * @param before steps before each of which a daemon is to die, once
-   * @param fresh on a host of its own, which dies in its first start too
    */
-  async round(seed: string, before: readonly string[], fresh: boolean): Promise<RoundResult> {
+  async round(seed: string, before: readonly string[], host: HostOfRound): Promise<RoundResult> {
     const began = performance.now();
-    if (fresh) await this.#fresh(before);
+    if (host !== 'same') await this.#fresh(before);
+    if (host === 'prepared') await makeTemplate(this.#daemon);
     const shape = shapes[this.#driver];
     const daemon = this.#daemon;
     // A new daemon may have died at its start, which is part of the round.
-    const earlier = fresh ? 0 : daemon.diedBefore.length;
+    const earlier = host === 'same' ? daemon.diedBefore.length : 0;
     const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs, before);
     const failure = await round.run(planOf(seed, shape)).then(
       () => undefined,
@@ -84,7 +91,23 @@ export class Suite implements AsyncDisposable {
   }
 }
 
-/** Boxes that a failed round has left. */
+/** Has a template made for boxes like those of the rounds. The daemon may die meanwhile: the next one makes it when a box asks for it again. */
+async function makeTemplate(daemon: Daemon): Promise<void> {
+  if (daemon.driver === 'double') return;
+  const client = new Client(daemon);
+  await until(
+    'a template is ready',
+    async () => {
+      const { templates } = jsonOf<{ templates: { state: string }[] }>(await client.insist('GET', '/status'));
+      if (templates.length === 0) await client.insist('POST', '/v1/boxes', { json: { runtime: 'bash', disk_mib: diskMib } });
+      return templates.some(({ state }) => state === 'ready');
+    },
+    patience,
+  );
+  await killAll(daemon);
+}
+
+/** Ends all boxes, if the daemon lets it. */
 async function killAll(daemon: Daemon): Promise<void> {
   const client = new Client(daemon);
   try {
