@@ -20,7 +20,7 @@ export async function bootAlone(): Promise<number> {
 async function boot(kernel: string, initrd: string, cmdline: string): Promise<void> {
   const machine = [
     '-M',
-    'microvm,acpi=on',
+    x86_64.machine,
     '-accel',
     'tcg,thread=multi',
     '-cpu',
@@ -33,7 +33,7 @@ async function boot(kernel: string, initrd: string, cmdline: string): Promise<vo
     'none',
   ];
   const child = spawn(
-    'qemu-system-x86_64',
+    x86_64.binary,
     [...machine, '-no-reboot', '-serial', 'stdio', '-kernel', kernel, '-initrd', initrd, '-append', cmdline],
     {
       stdio: ['ignore', 'pipe', 'inherit'],

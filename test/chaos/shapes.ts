@@ -7,5 +7,5 @@ export const shapes: Readonly<Record<Driver, Shape>> = {
   qemu: { lanes: [{ two: true }, { two: false }], agentPercent: 20, phases: 2, operations: 6, killWithinMs: 6000 },
 };
 
-/** Of each box: as small as one may be. */
+/** Of each box: small, since copies of it are made all the time. */
 export const diskMib = 256;

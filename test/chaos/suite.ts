@@ -51,6 +51,7 @@ export class Suite implements AsyncDisposable {
 
   /**
    * @param before steps before each of which a daemon is to die, once
+   * @param host where the round is
    */
   async round(seed: string, before: readonly string[], host: HostOfRound): Promise<RoundResult> {
     const began = performance.now();

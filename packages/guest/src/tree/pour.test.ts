@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { FileHandle } from 'node:fs/promises';
+import { type IncomingMessage, createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -29,4 +31,21 @@ test('a stream that breaks off after its last piece was taken, and before it is 
   } as unknown as FileHandle;
   await assert.rejects(pour(body, disk, { limit: Infinity }), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
   assert.deepEqual(written, [chunkBytes, chunkBytes]);
+});
+
+test('a caller whose upload fails half-way is still answered', async (t) => {
+  const full = { writev: () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })) } as unknown as FileHandle;
+  const server = createServer((incoming, outgoing) => {
+    pour(incoming, full, { limit: Infinity }).catch((error: NodeJS.ErrnoException) => outgoing.writeHead(507).end(error.code));
+  }).listen(0, '127.0.0.1');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const call = request({ port, host: '127.0.0.1', method: 'PUT' }).end(Buffer.alloc(64 * chunkBytes));
+  t.after(() => call.destroy());
+  const [answer] = (await once(call, 'response')) as [IncomingMessage];
+  assert.equal(answer.statusCode, 507);
 });

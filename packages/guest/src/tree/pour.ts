@@ -18,14 +18,16 @@ export interface PourOptions {
 
 /**
  * Writes a body into an opened file, in pieces of {@link chunkBytes}: one is being written while the next is gathered.
- * When it settles nothing is being written any more, so the file may be closed.
+ * When it settles nothing is being written any more, so the file may be closed. A stream of which only a part could be written is left as it
+ * is: it may be the caller's connection, on which the answer must still go out.
  * @throws ApiError `body_too_large` beyond the limit
  */
 export async function pour(body: Body, handle: FileHandle, { limit, ownChunks = false }: PourOptions): Promise<void> {
+  const stream = body instanceof Readable ? body : Readable.from(body);
   let total = 0;
   let writing = Promise.resolve();
   try {
-    for await (const chunks of body instanceof Readable ? piecesOfStream(body) : piecesOf(body)) {
+    for await (const chunks of piecesOf(stream)) {
       for (const { byteLength } of chunks) total += byteLength;
       if (total > limit) throw new ApiError('body_too_large', `The body has more than ${limit} bytes.`);
       await writing;
@@ -35,27 +37,16 @@ export async function pour(body: Body, handle: FileHandle, { limit, ownChunks = 
     }
     await writing;
   } finally {
+    if (stream !== body) stream.destroy();
     await writing.catch(() => undefined);
   }
 }
 
-/** Chunks of together {@link chunkBytes}; fewer at the end. */
-async function* piecesOf(body: Body): AsyncGenerator<Uint8Array[]> {
-  let gathered: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    gathered.push(chunk);
-    size += chunk.byteLength;
-    if (size < chunkBytes) continue;
-    yield gathered;
-    gathered = [];
-    size = 0;
-  }
-  yield gathered;
-}
-
-/** The same by a stream's events: `for await` makes several promises for each chunk, which an emulated guest feels in an upload. */
-async function* piecesOfStream(body: Readable): AsyncGenerator<Uint8Array[]> {
+/**
+ * Chunks of together {@link chunkBytes}; fewer at the end. By the stream's events: `for await` makes several promises for each chunk, which an
+ * emulated guest feels in an upload.
+ */
+async function* piecesOf(body: Readable): AsyncGenerator<Uint8Array[]> {
   let gathered: Uint8Array[] = [];
   let size = 0;
   let end: { error: Error | null | undefined } | undefined;
@@ -89,7 +80,7 @@ async function* piecesOfStream(body: Readable): AsyncGenerator<Uint8Array[]> {
     }
   } finally {
     forget();
-    body.off('data', gather).destroy();
+    body.off('data', gather);
   }
 }
 
