@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import { runtimes } from '@citb/api';
 import type { HostStatus } from '@citb/api';
+import { preloadedLibrary } from '@citb/host/vmm/qemu/files.ts';
 import type { Accelerator } from '@citb/host/vmm/qemu/x86-64.ts';
 import { duration, median, timed, times } from './measure.ts';
 import type { Shares } from './own-share.ts';
@@ -15,7 +15,7 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
   const cold = await run.cold();
   const { daemon, waits } = await run.cloning();
   const { host } = await daemon.json<HostStatus>('GET', '/status');
-  const privateMemory = join(daemon.dataDir, 'private-memory.so');
+  const library = preloadedLibrary(daemon.dataDir);
   const rows: Row[] = [];
   for (const runtime of runtimes) {
     await run.templateOf(runtime);
@@ -29,7 +29,7 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
       const ours = await waits.of(async () => void (id = (await daemon.create({ runtime })).id));
       await daemon.mustBeClone(id);
       await daemon.kill(id);
-      const alone = await timed(() => restoreRaw(template, host.accelerator as Accelerator, privateMemory));
+      const alone = await timed(() => restoreRaw(template, host.accelerator as Accelerator, library));
       if (round === 0) continue;
       shares.push(ours);
       raw.push(alone.value);

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, createReadStream, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,9 +34,11 @@ export function templateIn(dataDir: string, runtime: string): Template {
 /**
  * QEMU restoring a template with nothing around it: no daemon, no database, no user of its own, no console, no hand-over. The disk is
  * copied and the memory linked before the time begins.
+ * @param library the one that is loaded into QEMU; without it the guest would write into the template
  * @returns ms from starting QEMU to the first byte of what the guest's daemon answers to `GET /health`
  */
-export async function restoreRaw(template: Template, accelerator: Accelerator, privateMemory: string): Promise<number> {
+export async function restoreRaw(template: Template, accelerator: Accelerator, library: string): Promise<number> {
+  accessSync(library);
   const folder = mkdtempSync(join(tmpdir(), 'citb-raw-'));
   const disk = join(folder, 'disk.img');
   const files = vmFiles(folder);
@@ -50,7 +52,7 @@ export async function restoreRaw(template: Template, accelerator: Accelerator, p
     const started = performance.now();
     const qemu = spawn(x86_64.binary, args, {
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', LD_PRELOAD: privateMemory, CITB_MEMORY: files.memory },
+      env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', LD_PRELOAD: library, CITB_MEMORY: files.memory },
     });
     try {
       await bringUp(qemu, files, saved.state);

@@ -30,3 +30,8 @@ export function vmFiles(folder: string): VmFiles {
     log: join(folder, 'qemu.log'),
   };
 }
+
+/** The library that is loaded into QEMU, in the data directory: it stays when images are replaced, and QEMU's users may read it. */
+export function preloadedLibrary(dataDir: string): string {
+  return join(dataDir, 'qemu-preload.so');
+}

@@ -8,7 +8,7 @@ import { bootId } from '../process.ts';
 import type { VmmReport, VmSpec } from '../vmm.ts';
 import { findIsolation } from './isolation.ts';
 import { lastWords, notInstalled } from '../launch.ts';
-import { vmFiles } from './files.ts';
+import { preloadedLibrary, vmFiles } from './files.ts';
 import type { QemuOptions } from './qemu.ts';
 import { type QemuFacts, startVm } from './start.ts';
 import { x86_64 } from './x86-64.ts';
@@ -56,9 +56,8 @@ export async function probeQemu(options: QemuOptions, signal?: AbortSignal): Pro
   }
 }
 
-/** In the data directory, where it stays when images are replaced, and where QEMU's users may read it. */
 async function keepLibrary({ dataDir, preload }: QemuOptions): Promise<string> {
-  const path = join(dataDir, 'qemu-preload.so');
+  const path = preloadedLibrary(dataDir);
   const unfinished = `${path}.new`;
   await rm(unfinished, { force: true });
   await copyFile(preload, unfinished);
