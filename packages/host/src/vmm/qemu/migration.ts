@@ -55,8 +55,11 @@ export async function saveState(qmp: Qmp, socketPath: string, path: string): Pro
 export async function loadState(qmp: Qmp, socketPath: string, path: string): Promise<void> {
   await leaveMemoryOut(qmp);
   await qmp.execute('migrate-incoming', { uri: `unix:${socketPath}` });
-  // QEMU knows from the stream where it ends and may hang up first. Whether it has got everything it says itself.
-  await pipeline(createReadStream(path), connect(socketPath), { signal: AbortSignal.timeout(migrationMs) }).catch(() => {});
+  const stream = connect(socketPath);
+  // QEMU knows from the stream where it ends and may hang up first, also when all was sent and `pipeline` looks no more. Whether it
+  // has got everything it says itself.
+  stream.on('error', () => stream.destroy());
+  await pipeline(createReadStream(path), stream, { signal: AbortSignal.timeout(migrationMs) }).catch(() => {});
   await until(qmp, 'loaded', async () => {
     const { status, 'error-desc': reason } = migrationStatus.parse(await qmp.execute('query-migrate'));
     if (status === 'failed') throw new VmmError(`the machine's state could not be loaded: ${reason ?? status}`);
