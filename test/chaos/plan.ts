@@ -1,3 +1,4 @@
+import { largeBytes } from '@citb/host/files/files.ts';
 import { Random } from './random.ts';
 
 /** What a lane does to one of its two boxes, in words that say all that chance decided. */
@@ -48,6 +49,8 @@ export interface Shape {
   readonly lanes: readonly { readonly two: boolean }[];
   /** Runtime of a lane's box, in percent with an agent. */
   readonly agentPercent: number;
+  /** Of the files that are written, how many are so large that they go past envd, in percent. */
+  readonly largePercent: number;
   readonly phases: number;
   readonly operations: number;
   /** Longest time after which a kill comes, ms. */
@@ -92,7 +95,8 @@ export function planOf(seed: string, shape: Shape): Phase[] {
     const details: Readonly<Record<Operation['kind'], () => Operation>> = {
       create: () => ({ kind: 'create', box, runtime }),
       write: () => {
-        const bytes = random.percent(20) ? random.below(400_000) : random.below(2000);
+        const least = random.percent(shape.largePercent) ? largeBytes : 0;
+        const bytes = least + (random.percent(20) ? random.below(400_000) : random.below(2000));
         return { kind: 'write', box, path, bytes, content: random.below(1_000_000) };
       },
       exec: () => ({ kind: 'exec', box, path: random.pick(['a.txt', 'b.txt']), text: name('t') }),

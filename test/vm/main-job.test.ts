@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { completion, Daemon, lines, patience, text } from './harness.ts';
 
@@ -137,7 +138,7 @@ suite('the main job on real machines, by the requests of the classic API', { tim
     );
   });
 
-  test('a file reaches the box in packets of up to 64 KiB, not of 1500 bytes', async () => {
+  test('a large file arrives whole, in packets of up to 64 KiB instead of 1500 bytes, and comes back the same', async () => {
     const { boxes } = await daemon.json<{ boxes: { id: string }[] }>('GET', '/v1/boxes');
     const id = boxes[0]?.id ?? '';
     const file = `/v1/boxes/${id}/files/content?path=`;
@@ -147,15 +148,13 @@ suite('the main job on real machines, by the requests of the classic API', { tim
       return Number(await (await daemon.call('GET', `${file}packets`)).text());
     };
     const earlier = await packets();
-    const mib = 1024 * 1024;
-    const { status } = await fetch(`${daemon.url}${file}large`, {
-      method: 'PUT',
-      headers: { 'X-API-Key': daemon.key },
-      body: Buffer.alloc(4 * mib, 'claude-in-the-box '),
-    });
+    const content = randomBytes(9_000_001);
+    const { status } = await fetch(`${daemon.url}${file}in/large`, { method: 'PUT', headers: { 'X-API-Key': daemon.key }, body: content });
     assert.equal(status, 200);
     const received = (await packets()) - earlier;
-    assert.ok(received < (4 * mib) / 1500 / 2, `${received} packets for 4 MiB`);
+    assert.ok(received < content.length / 1500 / 2, `${received} packets for 9 MB`);
+    const back = Buffer.from(await (await daemon.call('GET', `${file}in/large`)).arrayBuffer());
+    assert.ok(back.equals(content));
   });
 
   test('health needs no key; the rest refuses without it', async () => {

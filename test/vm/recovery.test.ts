@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskEvent } from '@citb/api';
@@ -157,6 +160,37 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 6 * p
     assert.equal(completion(events).outcome, 'interrupted');
     await until('the children of the killed agent are gone', async () => !(await sleeping()));
     assert.match(text(await daemon.task('ada', '[[scenario:recall]] What did I ask?')), /Create a Python script/);
+  });
+
+  test('an envd killed in the middle of a large upload: the caller hears of it, nothing of the file is left, the next one is stored', async () => {
+    const id = await boxId(daemon);
+    const content = randomBytes(8 * 1024 * 1024);
+    const upload = (): { call: ClientRequest; answer: Promise<IncomingMessage> } => {
+      const headers = { 'X-API-Key': daemon.key, 'Content-Length': content.length };
+      const call = request(`${daemon.url}/v1/boxes/${id}/files/content?path=large`, { method: 'PUT', headers });
+      return { call, answer: once(call, 'response').then(([response]) => response as IncomingMessage) };
+    };
+    const inBox = async (command: string): Promise<string> => {
+      await using citb = new Citb({ url: daemon.url, apiKey: daemon.key });
+      return (await (await citb.boxes.get(id)).exec(command)).stdout;
+    };
+    const { call, answer } = upload();
+    call.write(content.subarray(0, content.length / 2));
+    await until('the guest takes the upload', async () => (await inBox('pgrep -x receive || true')) !== '');
+    await (await daemon.call('POST', `/v1/boxes/${id}/exec`, { command: 'sudo pkill -9 -f /opt/citb/envd' })).text();
+    const broken = await answer;
+    call.destroy();
+    assert.equal(broken.statusCode, 503);
+    await until('the next envd answers', async () => (await inBox('echo here').catch(() => '')) === 'here\n');
+    assert.equal(await inBox('pgrep -x receive || true'), '');
+    const { entries } = await daemon.json<{ entries: { path: string }[] }>('GET', `/v1/boxes/${id}/files`);
+    assert.ok(!entries.some(({ path }) => path.includes('large')));
+    assert.doesNotMatch(await inBox('ls -A'), /citb-part/);
+
+    const again = upload();
+    again.call.end(content);
+    assert.equal((await again.answer).statusCode, 200);
+    assert.equal((await inBox('sha256sum < large')).split(' ')[0], createHash('sha256').update(content).digest('hex'));
   });
 
   test('SIGTERM: the daemon ends with 0, boxes go on and are found again', async () => {

@@ -112,6 +112,7 @@ export type FileChange = z.infer<typeof fileChange>;
  * - `GET    /workspace/stat?path=` -> {@link fileEntry}
  * - `GET    /workspace/file?path=` -> bytes; `Range` (one range) -> 206; `Content-Length`, `Last-Modified`; HEAD too. Never blocks on a fifo
  * - `PUT    /workspace/file?path=&mode=` body: bytes, streamed to a temporary name, fsynced, renamed; parents made -> {@link fileEntry}
+ * - `PUT    /workspace/upload?path=&mode=&bytes=` upgrades the connection: {@link uploadProtocol}
  * - `POST   /workspace/folder?path=` -> 201 {@link fileEntry} (also when it exists)
  * - `POST   /workspace/move` {from,to,overwrite} -> {@link fileEntry}
  * - `DELETE /workspace/entry?path=&recursive=` -> 204
@@ -120,6 +121,16 @@ export type FileChange = z.infer<typeof fileChange>;
  * - `GET    /workspace/watch?path=&recursive=` -> NDJSON of {@link fileChange}, heartbeat lines on quiet
  */
 export const moveRequest = z.object({ from: z.string(), to: z.string(), overwrite: z.boolean().default(false) });
+
+/**
+ * How a large file goes into a box: `PUT /workspace/upload` with `Connection: Upgrade` and this in `Upgrade`. The answer is 101; then
+ * the host sends so many bytes, and the guest ends the connection with {@link uploadAnswer} as JSON, after the last byte or as soon as it
+ * fails. A connection that ends early leaves no file. A box may have an older envd, which answers 404 and has touched nothing.
+ */
+export const uploadProtocol = 'citb-upload';
+/** `body`: {@link fileEntry}, or an error when the HTTP status is one. */
+export const uploadAnswer = z.object({ status: z.int(), body: z.unknown() });
+export type UploadAnswer = z.infer<typeof uploadAnswer>;
 
 /** envd's `GET /processes` (ours): every process of the guest, from /proc. */
 export const processEntry = z

@@ -7,7 +7,7 @@ import { createLog } from '@citb/daemon';
 import { untouchedMachine } from './machine.ts';
 import { createEnvd } from './server.ts';
 import { Session } from './session.ts';
-import { initialise, isRoot, testbed, token } from './testbed.ts';
+import { initialise, isRoot, receiverDouble, testbed, token } from './testbed.ts';
 import { systemUsers } from './users.ts';
 
 test('before the first /init nothing answers but /health', async (t) => {
@@ -100,7 +100,15 @@ test('an envd that starts again gives the machine the identity that it may not h
   assert.equal((await initialise(url, { identity }, token)).status, 204);
   const seen: unknown[] = [];
   const machine = { ...untouchedMachine, setIdentity: (given: unknown): void => void seen.push(given) };
-  const again = await createEnvd({ workspace, runFolder, machine, users: systemUsers(), log: createLog('envd', 'silent'), root: isRoot });
+  const again = await createEnvd({
+    workspace,
+    runFolder,
+    machine,
+    users: systemUsers(),
+    log: createLog('envd', 'silent'),
+    root: isRoot,
+    receiver: receiverDouble,
+  });
   await again.close();
   assert.deepEqual(seen, [identity]);
 });

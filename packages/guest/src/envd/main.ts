@@ -35,6 +35,7 @@ const server = await createEnvd({
   users: systemUsers(),
   log,
   root,
+  receiver: [`${guestPaths.tools}/bin/receive`],
 });
 const port = await server.listen(Number(env['CITB_ENVD_PORT'] ?? guestPorts.envd), env['CITB_ENVD_HOST'] ?? '0.0.0.0');
 log.info({ port, inGuest }, 'ready');

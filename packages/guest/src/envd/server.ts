@@ -23,6 +23,7 @@ import { stateRoutes } from './routes/state.ts';
 import { workspaceRoutes } from './routes/workspace.ts';
 import { withRpcFaults } from './rpc-faults.ts';
 import { Session } from './session.ts';
+import { Uploads, isUpload } from './uploads.ts';
 import type { Users } from './users.ts';
 
 export interface EnvdOptions {
@@ -35,6 +36,8 @@ export interface EnvdOptions {
   readonly log: Logger;
   /** True when it runs as root: then it acts as the users that it is asked for. */
   readonly root: boolean;
+  /** Command line of the program that takes large files from a connection, `receive.c`. */
+  readonly receiver: readonly [string, ...string[]];
 }
 
 export interface EnvdServer {
@@ -68,7 +71,8 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
     system: openTree({ root: '/', confined: false, owner }),
   };
   const watchers = new Watchers();
-  const server = serverOf(envd, watchers);
+  const uploads = new Uploads(envd, options.receiver);
+  const server = serverOf(envd, watchers, uploads);
   let ahead: NodeJS.Timeout | undefined;
   return {
     async listen(port, host) {
@@ -88,13 +92,14 @@ export async function createEnvd(options: EnvdOptions): Promise<EnvdServer> {
       envd.processes.close();
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
+      uploads.close();
       await closed;
       await pipes.close();
     },
   };
 }
 
-function serverOf(envd: Envd, watchers: Watchers): Server {
+function serverOf(envd: Envd, watchers: Watchers, uploads: Uploads): Server {
   const http = getRequestListener(routesOf(envd).fetch, { overrideGlobalObjects: false });
   const rpc = connectNodeAdapter({
     routes(router) {
@@ -110,7 +115,7 @@ function serverOf(envd: Envd, watchers: Watchers): Server {
     fallback: (request, response) => void http(request, response as ServerResponse),
   });
   const server = createServer(
-    { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000, highWaterMark: 256 * 1024 },
+    { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000, highWaterMark: 256 * 1024, shouldUpgradeCallback: isUpload },
     (request, response) => {
       // A client that is gone is no error; without a listener it would be thrown.
       request.on('error', () => undefined);
@@ -120,6 +125,7 @@ function serverOf(envd: Envd, watchers: Watchers): Server {
       else rpc(request, response);
     },
   );
+  server.on('upgrade', (request, connection) => void uploads.take(request, connection));
   return server;
 }
 

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Filesystem } from '@citb/api/gen/filesystem_pb.js';
 import { Process } from '@citb/api/gen/process_pb.js';
 import { createLog } from '@citb/daemon';
@@ -27,6 +28,9 @@ export interface Testbed {
   readonly request: (path: string, init?: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> }) => Promise<Response>;
 }
 
+/** In place of `receive.c`, which is built for guests only. */
+export const receiverDouble = [process.execPath, fileURLToPath(new URL('receive.double.ts', import.meta.url))] as const;
+
 /** Whether tests can have processes and files of another user. */
 export const isRoot = process.getuid?.() === 0;
 
@@ -47,6 +51,7 @@ export async function testbed(t: TestContext, options: { initialised?: boolean; 
     users: systemUsers(passwd),
     log: createLog('envd', 'silent'),
     root: isRoot,
+    receiver: receiverDouble,
   });
   const url = `http://127.0.0.1:${await envd.listen(0, '127.0.0.1')}`;
   t.after(async () => {

@@ -13,7 +13,7 @@ import { remove } from './remove.ts';
 import { statEntry } from './stat.ts';
 import { unpack } from './unpack.ts';
 import { type Watch, watch } from './watch.ts';
-import { type WriteOptions, writeFile } from './write.ts';
+import { type Filler, type WriteOptions, writeFile } from './write.ts';
 
 /**
  * Files below one folder. Paths are relative to it (`workspacePath` of the contract; '' is the folder itself).
@@ -31,7 +31,7 @@ export interface Tree {
   /** Opens a regular file for reading. Stream it or close it. */
   open(path: string): Promise<OpenFile>;
   /** Writes a whole file in one visible step, parents made. */
-  write(path: string, body: Body, options?: WriteOptions): Promise<TreeEntry>;
+  write(path: string, body: Body | Filler, options?: WriteOptions): Promise<TreeEntry>;
   makeFolder(path: string): Promise<{ entry: TreeEntry; created: boolean }>;
   move(from: string, to: string, options: { overwrite: boolean }): Promise<TreeEntry>;
   remove(path: string, options: { recursive: boolean }): Promise<void>;

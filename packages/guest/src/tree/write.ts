@@ -16,12 +16,20 @@ export interface WriteOptions extends Partial<PourOptions> {
   readonly durable?: boolean | undefined;
 }
 
+/** Puts a file's bytes into it, by other means than a body. What it throws ends the writing. */
+export type Filler = (file: FileHandle) => Promise<void>;
+
 /**
  * Writes a file beside its place and then puts it there in one step: readers see the old file or the whole new one.
  * Missing folders are made. A link that is there is followed if it leads to a file inside.
  * @throws ApiError `disk_full`, `body_too_large`, `not_a_file`, `path_outside`: nothing is left of the attempt
  */
-export async function writeFile(ground: Ground, path: string | Buffer, body: Body, options: WriteOptions = {}): Promise<TreeEntry> {
+export async function writeFile(
+  ground: Ground,
+  path: string | Buffer,
+  body: Body | Filler,
+  options: WriteOptions = {},
+): Promise<TreeEntry> {
   await using target = await openTarget(ground, path);
   const { folder, name } = target;
   const temporary = at(folder.handle, newPartName());
@@ -79,8 +87,15 @@ function targetIn(folder: Place, name: Buffer, present: Stats | undefined): Targ
   return { folder, name, mode: present?.mode, [Symbol.asyncDispose]: () => folder.handle.close() };
 }
 
-async function fill(handle: FileHandle, body: Body, options: WriteOptions, ground: Ground, oldMode: number | undefined): Promise<Stats> {
-  await pour(body, handle, { limit: options.limit ?? limits.uploadBytes, ownChunks: options.ownChunks });
+async function fill(
+  handle: FileHandle,
+  body: Body | Filler,
+  options: WriteOptions,
+  ground: Ground,
+  oldMode: number | undefined,
+): Promise<Stats> {
+  if (typeof body === 'function') await body(handle);
+  else await pour(body, handle, { limit: options.limit ?? limits.uploadBytes, ownChunks: options.ownChunks });
   if (ground.owner !== undefined) await handle.chown(ground.owner.uid, ground.owner.gid);
   await handle.chmod((options.mode ?? oldMode ?? 0o644) & 0o7777);
   if (options.durable !== false) await handle.sync();

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { ApiError, limits, type FileChange, type FileEntry } from '@citb/api';
+import { ApiError, limits, uploadProtocol, type FileChange, type FileEntry } from '@citb/api';
 import { BoxDoubles } from '../guest/box.double.ts';
 import { createGuestClients } from '../guest/clients.ts';
 import { createFiles } from './files.ts';
@@ -28,7 +28,7 @@ async function bench(envd: (request: IncomingMessage, response: ServerResponse) 
   const clients = createGuestClients();
   stack.defer(() => clients.close());
   boxes.start('box', { envd: (server.address() as AddressInfo).port }, token);
-  return { files: createFiles({ access: boxes, clients }), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { server, files: createFiles({ access: boxes, clients }), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {
@@ -174,6 +174,92 @@ test('an upload that is too large or ends early fails as the caller’s mistake'
   cut.push('half');
   setImmediate(() => cut.destroy());
   await assert.rejects(writing, code('bad_request'));
+});
+
+/** Files of a box whose envd does with a large file's connection what the test says. */
+async function largeBench(upload: (request: IncomingMessage, connection: Duplex) => unknown) {
+  const stack = new AsyncDisposableStack();
+  const it = stack.use(await bench((_request, response) => json(response, 500, {})));
+  it.server.on('upgrade', (request, connection) => {
+    stack.defer(() => void connection.destroy());
+    connection.on('error', () => undefined);
+    connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${uploadProtocol}\r\n\r\n`);
+    void upload(request, connection);
+  });
+  return { files: it.files, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+const large = 5 * 1024 * 1024;
+
+test('a large file of known size has a connection of its own', async () => {
+  let seen = '';
+  await using it = await largeBench(async (request, connection) => {
+    let bytes = 0;
+    for await (const chunk of connection as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes >= large) break;
+    }
+    seen = `${request.method} ${request.url} ${String(request.headers['x-access-token'])} ${bytes}`;
+  });
+  await using answering = await largeBench((request, connection) => {
+    let bytes = 0;
+    connection.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes < large) return;
+      seen = `${request.method} ${request.url} ${String(request.headers['x-access-token'])} ${bytes}`;
+      connection.end(JSON.stringify({ status: 200, body: entry }));
+    });
+  });
+  const body = (): Readable => Readable.from([Buffer.alloc(large - 1), Buffer.alloc(1)]);
+  assert.deepEqual(await answering.files.write('box', 'a b', body(), { size: large, mode: '600', signal: never }), entry);
+  assert.equal(seen, `PUT /workspace/upload?path=a+b&mode=600&bytes=${large} ${token} ${large}`);
+  // A guest that hangs up without a word has not stored it.
+  await assert.rejects(it.files.write('box', 'f', body(), { size: large, signal: never }), code('box_unreachable'));
+});
+
+test('a large file goes to an older envd the way that it knows', async () => {
+  const seen: string[] = [];
+  await using it = await bench(async (request, response) => {
+    seen.push(`${request.method} ${request.url} ${(await buffer(request)).length}`);
+    if (request.url?.startsWith('/workspace/file') === true) json(response, 200, entry);
+    else json(response, 404, { error: { code: 'not_found', message: 'There is nothing here.' } });
+  });
+  const options = { size: large, signal: never };
+  assert.deepEqual(await it.files.write('box', 'f', Readable.from([Buffer.alloc(large)]), options), entry);
+  assert.deepEqual(seen, [`PUT /workspace/upload?path=f&bytes=${large} 0`, `PUT /workspace/file?path=f ${large}`]);
+});
+
+test("a large file's failure is said as it is, whoever fails", async () => {
+  await using full = await largeBench((_request, connection) => {
+    connection.once('data', () => {
+      connection.end(JSON.stringify({ status: 507, body: { error: { code: 'disk_full', message: 'full' } } }));
+    });
+  });
+  const body = Readable.from(endless());
+  await assert.rejects(full.files.write('box', 'f', body, { size: large, signal: never }), code('disk_full'));
+  assert.equal(body.destroyed, false);
+  body.destroy();
+
+  await using mute = await largeBench((_request, connection) => void connection.resume());
+  const cut = new Readable({ read: () => undefined });
+  const writing = mute.files.write('box', 'f', cut, { size: large, signal: never });
+  cut.push('half');
+  setImmediate(() => cut.destroy());
+  await assert.rejects(writing, code('bad_request'));
+
+  const left = new AbortController();
+  const reason = new Error('the caller left');
+  const waiting = mute.files.write('box', 'f', new Readable({ read: () => undefined }), { size: large, signal: left.signal });
+  setTimeout(() => left.abort(reason), 50);
+  await assert.rejects(waiting, (error: Error) => error === reason || error.cause === reason);
+
+  await using flood = await largeBench((_request, connection) => {
+    connection.resume();
+    Readable.from(endless()).pipe(connection);
+  });
+  const source = Readable.from(endless());
+  await assert.rejects(flood.files.write('box', 'f', source, { size: large, signal: never }), code('box_unreachable'));
+  source.destroy();
 });
 
 test('a watch gives changes and heartbeats, leaves nonsense out, and tells when the box ends it', async () => {

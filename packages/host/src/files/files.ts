@@ -23,6 +23,12 @@ const listingMs = 120_000;
 /** An upload in which nothing moves for so long, or which the guest does not answer, is given up, in ms. Large files are synced before the answer. */
 const uploadStallMs = 120_000;
 
+/** From this size on the guest stores a file by a program of its own, which takes a while to start: docs/decisions/009-uploads-past-node.md */
+export const largeBytes = 4 * 1024 * 1024;
+
+/** The body's own movement is the bound in time. */
+const put = { method: 'PUT', timeoutMs: null } as const;
+
 const unpacked = z.object({ files: z.int().nonnegative() });
 
 /** The workspaces of boxes, by envd's `/workspace` routes. */
@@ -33,28 +39,18 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
   }
 
   /** Sends a body and waits for the answer, however large it is, as long as it moves. */
-  async function send<T extends z.ZodType>(
+  async function send<T>(
     boxId: string,
-    call: Pick<GuestCall, 'path' | 'query'>,
     body: Readable,
     { size, signal }: { size: number | undefined; signal: AbortSignal },
-    schema: T,
-  ): Promise<z.output<T>> {
+    transfer: (guest: GuestServer, stream: Readable, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     if (size !== undefined && size > limits.uploadBytes) throw new ApiError('body_too_large');
     using _busy = access.use(boxId);
     // The body is gone when it was sent: an upload is not repeated.
     const guest = clients.envd(await access.awake(boxId));
     using upload = watchUpload(body, limits.uploadBytes, uploadStallMs);
-    return await guest.json(
-      {
-        ...call,
-        method: 'PUT',
-        body: { stream: upload.stream, size },
-        signal: AbortSignal.any([signal, upload.stalled]),
-        timeoutMs: null,
-      },
-      schema,
-    );
+    return await transfer(guest, upload.stream, AbortSignal.any([signal, upload.stalled]));
   }
 
   /** The box is in use from now until all of the body was read, or nobody reads it any more. */
@@ -93,7 +89,15 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
     },
 
     write: (boxId, path, body, { size, mode, signal }) =>
-      send(boxId, { path: '/workspace/file', query: { path, mode } }, body, { size, signal }, fileEntry),
+      send(boxId, body, { size, signal }, async (guest, stream, either) => {
+        const query = { path, mode };
+        if (size !== undefined && size >= largeBytes) {
+          const upload = { path: '/workspace/upload', query, body: stream, size, signal: either };
+          const stored = await guest.upload(upload, fileEntry);
+          if (stored !== undefined) return stored;
+        }
+        return guest.json({ ...put, path: '/workspace/file', query, body: { stream, size }, signal: either }, fileEntry);
+      }),
 
     async makeFolder(boxId, path) {
       using _busy = access.use(boxId);
@@ -124,7 +128,9 @@ export function createFiles({ access, clients }: { access: BoxAccess; clients: G
     async unpack(boxId, path, body, signal) {
       const tar = await tarOf(body);
       try {
-        return await send(boxId, { path: '/workspace/archive', query: { path } }, tar, { size: undefined, signal }, unpacked);
+        return await send(boxId, tar, { size: undefined, signal }, (guest, stream, either) =>
+          guest.json({ ...put, path: '/workspace/archive', query: { path }, body: { stream, size: undefined }, signal: either }, unpacked),
+        );
       } finally {
         if (tar !== body) tar.destroy();
       }

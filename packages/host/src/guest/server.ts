@@ -1,6 +1,7 @@
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { IncomingHttpHeaders } from 'node:http';
-import { ApiError } from '@citb/api';
+import { ApiError, uploadAnswer, uploadProtocol } from '@citb/api';
 import type { Pool } from 'undici';
 import type { z } from 'zod';
 import { guestError, parseJson, unreachable } from './errors.ts';
@@ -29,6 +30,15 @@ export interface GuestAnswer {
   readonly body: Readable;
 }
 
+/** A large file on its way into a guest. */
+export interface GuestUpload extends Pick<GuestCall, 'path' | 'query'> {
+  readonly body: Readable;
+  /** Of the body, in bytes. */
+  readonly size: number;
+  /** The only bound in time. */
+  readonly signal: AbortSignal;
+}
+
 /** Requests to one server in one guest. All fail with `ApiError`s only: the guest's own where it may say so, else `box_unreachable`. */
 export interface GuestServer {
   /** The answer's JSON, checked by the contract. */
@@ -37,6 +47,11 @@ export interface GuestServer {
   done(call: GuestCall): Promise<void>;
   /** A streamed answer (2xx). The caller reads or destroys the body. */
   open(call: GuestCall): Promise<GuestAnswer>;
+  /**
+   * `PUT`s a file by the contract's `uploadProtocol`. The answer's JSON, checked by the contract; undefined when the guest does not
+   * speak that: nothing was sent then.
+   */
+  upload<T extends z.ZodType>(call: GuestUpload, schema: T): Promise<z.output<T> | undefined>;
 }
 
 const defaults = { timeoutMs: 30_000, maxBytes: 1024 * 1024, stallMs: 60_000, errorBytes: 64 * 1024 };
@@ -69,15 +84,55 @@ export function guestServer(pool: Pool, token: string): GuestServer {
     },
     async json(call, schema) {
       const text = await within(call, async (signal) => readAll((await send(call, signal)).body, call.maxBytes ?? defaults.maxBytes));
-      const parsed = schema.safeParse(parseJson(text.toString('utf8')));
-      if (!parsed.success) throw unreachable(parsed.error, `A service in the box answered ${call.path} with something unexpected.`);
-      return parsed.data;
+      return checked(call.path, schema, parseJson(text.toString('utf8')));
+    },
+    async upload({ path, query, body, size, signal }, schema) {
+      const text = await within({ signal, timeoutMs: null }, async () => {
+        const upgrade = { method: 'PUT', path: path + queryString({ ...query, bytes: size }), protocol: uploadProtocol, signal };
+        const switched = await pool.upgrade({ ...upgrade, headers: { 'x-access-token': token } }).catch(() => undefined);
+        signal.throwIfAborted();
+        return switched === undefined ? undefined : exchange(switched.socket, body, signal);
+      });
+      if (text === undefined) return undefined;
+      const { status, body: answer } = checked(path, uploadAnswer, parseJson(text));
+      if (status < 200 || status >= 300) throw guestError(status, JSON.stringify(answer));
+      return checked(path, schema, answer);
     },
   };
 }
 
+/** @throws ApiError `box_unreachable` when the guest's answer is not as the contract has it */
+function checked<T extends z.ZodType>(path: string, schema: T, answer: unknown): z.output<T> {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw unreachable(parsed.error, `A service in the box answered ${path} with something unexpected.`);
+}
+
+/** Sends all of a body, and reads what the guest says until it ends the connection, which it may do before it has all. */
+async function exchange(socket: Duplex, body: Readable, signal: AbortSignal): Promise<string> {
+  const answered = new AbortController();
+  // It is reading and sending that fail; nobody else listens between the two.
+  socket.on('error', () => socket.destroy());
+  const sending = pipeline(body, socket, { end: false, signal: AbortSignal.any([signal, answered.signal]) }).catch((error: unknown) => {
+    // `end: false` also means that it is left open.
+    socket.destroy();
+    return error;
+  });
+  try {
+    return (await readAll(socket, defaults.errorBytes)).toString('utf8');
+  } catch (error) {
+    signal.throwIfAborted();
+    const failed = await sending;
+    // Why the body could not be had is why the connection broke.
+    throw failed instanceof ApiError ? failed : error;
+  } finally {
+    answered.abort();
+    socket.destroy();
+  }
+}
+
 /** Runs a call under its deadline and its caller's signal. Everything that goes wrong comes out as an `ApiError`. */
-async function within<T>(call: GuestCall, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function within<T>(call: Pick<GuestCall, 'signal' | 'timeoutMs'>, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const deadline = new AbortController();
   const ms = call.timeoutMs === undefined ? defaults.timeoutMs : call.timeoutMs;
   const timer = ms === null ? undefined : setTimeout(() => deadline.abort(new ApiError('box_unreachable', silence(ms))), ms);
@@ -112,7 +167,7 @@ function queryString(query: GuestCall['query']): string {
 }
 
 /** Reads a body to its end. @throws ApiError `box_unreachable` when it is larger than `limit` */
-async function readAll(body: Readable, limit: number): Promise<Buffer> {
+async function readAll(body: Readable | Duplex, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {

@@ -10,10 +10,12 @@ import { changeLines } from '../watch-lines.ts';
 
 const placeQuery = z.object({ path: z.string() });
 const folderQuery = z.object({ path: z.string().default('') });
-const writeQuery = placeQuery.extend({
+/** `mode`: permission bits. */
+export const writeQuery = placeQuery.extend({
   mode: z
     .string()
     .regex(/^[0-7]{3,4}$/, 'must be octal permission bits, for example 644')
+    .transform((octal) => Number.parseInt(octal, 8))
     .optional(),
 });
 const tarQuery = archiveQuery.extend({ format: z.literal('tar').default('tar') });
@@ -34,7 +36,7 @@ export function workspaceRoutes(app: Hono<HttpEnv>, { workspace, flush }: Pick<E
 
   app.put('/workspace/file', async (c) => {
     const { path, mode } = writeQuery.parse(c.req.query());
-    const options = { mode: mode === undefined ? undefined : Number.parseInt(mode, 8), limit: limits.uploadBytes, ownChunks: true };
+    const options = { mode, limit: limits.uploadBytes, ownChunks: true };
     return c.json(fileEntry(await withBody(c, (body) => workspace.write(path, body, options))));
   });
 
