@@ -33,6 +33,11 @@ try {
   if (wish.do === 'help') console.log(usage(Object.keys(parts)));
   else await measure(wish);
 } catch (error) {
+  tell(error);
+}
+
+/** What went wrong, after which the benchmark does not end well. */
+function tell(error: unknown): void {
   if (interrupted.signal.aborted) console.error('The benchmark was interrupted.');
   else console.error(error instanceof Error ? (error.stack ?? error.message) : error);
   process.exitCode = 1;
@@ -55,7 +60,15 @@ async function measure(wish: Exclude<Wish, { do: 'help' }>): Promise<void> {
   } else {
     await using run = new Run(wish.samples, interrupted.signal);
     const chosen = Object.entries(parts).filter(([name]) => wish.only.length === 0 || wish.only.includes(name));
-    for (const [name, { title, measure: part }] of chosen) print(`${title} (${name})`, await part(run));
+    for (const [name, { title, measure: part }] of chosen)
+      try {
+        print(`${title} (${name})`, await part(run));
+      } catch (error) {
+        // What is left can still be measured.
+        if (interrupted.signal.aborted) throw error;
+        tell(error);
+        console.error(`${title} (${name}) could not be measured.`);
+      }
   }
   console.log(`\n${load('at the end')}`);
 }
