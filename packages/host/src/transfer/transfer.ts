@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -68,14 +69,19 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
       if (made !== undefined) return boxOfId(made);
       await uploads.find(id);
       const onAppear = (boxId: string): void => idempotency.remember(scope, id, identity, boxId);
+      const body = createReadStream(path);
       try {
-        const box = await arrive(createReadStream(path), { ...request, onAppear, signal: stopping.signal });
+        // Before it has a reader nobody would take its failure.
+        await once(body, 'open');
+        const box = await arrive(body, { ...request, onAppear, signal: stopping.signal });
         await uploads.drop(id);
         return box;
       } catch (error) {
         // No request could make a box of it.
         if (error instanceof ApiError && error.code === 'import_invalid') await uploads.drop(id);
         throw error;
+      } finally {
+        body.destroy();
       }
     });
   }
