@@ -1,4 +1,3 @@
-import { runtimes } from '@citb/api';
 import type { HostStatus } from '@citb/api';
 import { preloadedLibrary } from '@citb/host/vmm/qemu/files.ts';
 import type { Accelerator } from '@citb/host/vmm/qemu/x86-64.ts';
@@ -17,7 +16,7 @@ export async function createFromTemplate(run: Run): Promise<Row[]> {
   const { host } = await daemon.json<HostStatus>('GET', '/status');
   const library = preloadedLibrary(daemon.dataDir);
   const rows: Row[] = [];
-  for (const runtime of runtimes) {
+  for (const runtime of run.runtimes) {
     await run.templateOf(runtime);
     const template = templateIn(daemon.dataDir, runtime);
     run.tell(`${run.samples} creates of ${runtime}, and as many times QEMU alone, by turns`);

@@ -58,7 +58,7 @@ async function measure(wish: Exclude<Wish, { do: 'help' }>): Promise<void> {
   if (wish.do === 'density') {
     print('How many boxes fit', await density(wish, interrupted.signal));
   } else {
-    await using run = new Run(wish.samples, interrupted.signal);
+    await using run = new Run(wish, interrupted.signal);
     const chosen = Object.entries(parts).filter(([name]) => wish.only.length === 0 || wish.only.includes(name));
     for (const [name, { title, measure: part }] of chosen)
       try {

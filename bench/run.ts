@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runtimes } from '@citb/api';
+import type { Runtime } from '@citb/api';
 import { bootAlone } from './qemu-alone.ts';
 import { BenchDaemon } from './daemon.ts';
 import { median, timed } from './measure.ts';
 import { Waits } from './own-share.ts';
 
-/** Times a box of each runtime is booted cold: it takes seconds, and the ratio to a clone is not near its target. */
+/** Times a box of each runtime is booted cold, at most: it takes seconds, and the ratio to a clone is not near its target. */
 const coldRounds = 3;
 
 export interface Cold {
@@ -20,14 +20,17 @@ export interface Cold {
 /** One run of the benchmark: what several parts need is made or measured once, when the first of them asks. */
 export class Run implements AsyncDisposable {
   readonly samples: number;
+  /** Whose boxes are measured, where it is each runtime's. */
+  readonly runtimes: readonly Runtime[];
   readonly signal: AbortSignal;
   readonly #stack = new AsyncDisposableStack();
   #alone: Promise<number> | undefined;
   #cold: Promise<ReadonlyMap<string, Cold>> | undefined;
   #cloning: Promise<{ daemon: BenchDaemon; waits: Waits }> | undefined;
 
-  constructor(samples: number, signal: AbortSignal) {
+  constructor({ samples, runtimes }: { samples: number; runtimes: readonly Runtime[] }, signal: AbortSignal) {
     this.samples = samples;
+    this.runtimes = runtimes;
     this.signal = signal;
   }
 
@@ -80,11 +83,12 @@ export class Run implements AsyncDisposable {
   async #measureCold(): Promise<ReadonlyMap<string, Cold>> {
     await using daemon = await this.booting();
     const found = new Map<string, Cold>();
-    for (const runtime of runtimes) {
+    const rounds = Math.min(coldRounds, this.samples);
+    for (const runtime of this.runtimes) {
       const samples: number[] = [];
       let memoryMib = 0;
-      for (let round = 1; round <= coldRounds; round++) {
-        this.tell(`Cold create of ${runtime}, ${round} of ${coldRounds}`);
+      for (let round = 1; round <= rounds; round++) {
+        this.tell(`Cold create of ${runtime}, ${round} of ${rounds}`);
         const { ms, value: box } = await timed(() => daemon.create({ runtime }));
         samples.push(ms);
         const status = await daemon.json<{ boxes: { memory_used_mib: number | null }[] }>('GET', '/status');

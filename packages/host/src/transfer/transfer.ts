@@ -88,7 +88,7 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
 
   return {
     transfer: {
-      async prepare(boxId, once) {
+      async prepare(boxId, forOneAnswer) {
         await reachable(parts, boxId);
         return await exports.make(
           boxId,
@@ -103,7 +103,7 @@ export function createTransfer(parts: CheckpointParts): TransferModule {
               throw failure(error);
             }
           },
-          once,
+          forOneAnswer,
         );
       },
       read: (id, range) => exports.read(id, range),
