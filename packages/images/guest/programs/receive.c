@@ -26,13 +26,13 @@ enum { patience_ms = 120000 };
 /* The disk begins with so much while the rest comes: less is left to wait for at the end. */
 enum { write_out_bytes = 4 << 20 };
 
-static int least(long left)
+static void set_low_water(long left)
 {
     int bytes = left < low_water_bytes ? (int)left : low_water_bytes;
-    return setsockopt(connection, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+    setsockopt(connection, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
-/* Waits for bytes and moves them into the pipe. Returns how many; 0 when no more come. */
+/* Waits for bytes and moves them into the pipe, after patience_ms also fewer than the low water. Returns how many; 0 when no more come. */
 static long take(int pipe, long left)
 {
     for (;;) {
@@ -40,10 +40,10 @@ static long take(int pipe, long left)
         int events = poll(&ready, 1, patience_ms);
         if (events < 0 && errno == EINTR)
             continue;
-        if (events <= 0)
+        if (events < 0)
             return 0;
         long taken = splice(connection, 0, pipe, 0, left < pipe_bytes ? left : pipe_bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-        if (taken < 0 && (errno == EAGAIN || errno == EINTR))
+        if (taken < 0 && (errno == EINTR || (errno == EAGAIN && events > 0)))
             continue;
         return taken < 0 ? 0 : taken;
     }
@@ -62,7 +62,7 @@ int main(int count, char **arguments)
     long left = atol(arguments[1]);
     long waiting = 0;
     for (long written = 0; left > 0;) {
-        least(left);
+        set_low_water(left);
         long taken = take(pipes[1], left);
         if (taken == 0)
             return broke_off;
