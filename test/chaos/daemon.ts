@@ -26,8 +26,8 @@ export class Daemon implements AsyncDisposable {
   readonly key = 'key-of-the-chaos-suite-0123456789';
   /** Names of the steps before which it died. */
   readonly diedBefore: string[] = [];
-  /** Names of the steps it came to. */
-  readonly passed = new Set<string>();
+  /** Names of the steps it came to, each with those before which the daemon had died of whose successors one came to it. */
+  readonly passed = new Map<string, Set<string>>();
   readonly #modelUrl: string;
   readonly #killAtExit = (): void => this.kill();
   #child: ChildProcess | undefined;
@@ -37,6 +37,9 @@ export class Daemon implements AsyncDisposable {
   #ending = false;
   /** Of the next one that is started. */
   #wish: Wish | null = null;
+  /** The step before which the present one has died, and the one before which its predecessor has. */
+  #death: string | undefined;
+  #deathBefore: string | undefined;
 
   private constructor(dataDir: string, driver: Driver, modelUrl: string) {
     this.dataDir = dataDir;
@@ -167,6 +170,8 @@ export class Daemon implements AsyncDisposable {
       detached: true,
     });
     this.#child = child;
+    this.#deathBefore = this.#death;
+    this.#death = undefined;
     this.#log = `${this.#log.slice(-100_000)}\n--- daemon ${child.pid}\n`;
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => this.#hear(line));
     child.stderr?.on('data', (chunk: Buffer) => this.#note(chunk.toString()));
@@ -184,13 +189,16 @@ export class Daemon implements AsyncDisposable {
 
   #hear(line: string): void {
     if (line.startsWith(said.passes)) {
-      this.passed.add(line.slice(said.passes.length));
+      const name = line.slice(said.passes.length);
+      const deaths = this.passed.get(name) ?? new Set();
+      this.passed.set(name, this.#deathBefore === undefined ? deaths : deaths.add(this.#deathBefore));
       return;
     }
     this.#note(`${line}\n`);
     if (!line.startsWith(said.diesBefore)) return;
     const name = line.slice(said.diesBefore.length);
     this.diedBefore.push(name);
+    this.#death = name;
     if (this.#wish !== null && 'before' in this.#wish) this.#wish = { before: this.#wish.before.filter((other) => other !== name) };
   }
 

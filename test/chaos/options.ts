@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import type { Driver } from './daemon.ts';
+import { type HostOfRound, hostsOfRounds } from './suite.ts';
 
 /** What a run of the suite is to do. */
 export interface Options {
@@ -16,11 +17,15 @@ export interface Options {
   readonly sweep: boolean;
   /** In each round a daemon dies before each step of these names. */
   readonly before: readonly string[];
+  /** Of the rounds before the sweep. */
+  readonly host: HostOfRound;
 }
 
 export const usage = `npm run chaos -- [--rounds 1000] [--driver double|qemu] [--seed SEED] [--minutes N] [--jobs 2] [--keep-going] [--sweep] [--before STEP ...]
+                 [--host same|new|prepared]
   Without --driver one round in twenty is on real machines. The seed may also come as CITB_SEED. With --sweep, or without --rounds, there
-  are rounds after these, in which a daemon dies before each step that it came to and has not died before yet.`;
+  are rounds after these, in which a daemon dies before each step that it came to and has not died before yet.
+  Each round is on the host of the one before, on a new one, or on one that has its template.`;
 
 /** One round in so many is on real machines. */
 const realShare = 20;
@@ -38,6 +43,7 @@ export function readOptions(args: readonly string[], env: Readonly<Record<string
       'keep-going': { type: 'boolean', default: false },
       sweep: { type: 'boolean' },
       before: { type: 'string', multiple: true, default: [] },
+      host: { type: 'string', default: 'same' },
     },
   });
   const rounds = positive('--rounds', values.rounds ?? '1000');
@@ -49,7 +55,14 @@ export function readOptions(args: readonly string[], env: Readonly<Record<string
     keepGoing: values['keep-going'],
     sweep: values.sweep ?? values.rounds === undefined,
     before: values.before,
+    host: hostOf(values.host),
   };
+}
+
+function hostOf(text: string): HostOfRound {
+  const host = hostsOfRounds.find((each) => each === text);
+  if (host === undefined) throw new Error(`--host must be ${hostsOfRounds.join(', ')}`);
+  return host;
 }
 
 function share(rounds: number, driver: string | undefined): Options['rounds'] {

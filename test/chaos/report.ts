@@ -3,18 +3,19 @@ import type { RoundResult } from './suite.ts';
 import type { RunReport } from './run.ts';
 
 /** How the operations of a round can be had again. */
-export function reproduction(driver: Driver, seed: string, before: readonly string[]): string {
-  return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver}${before.map((step) => ` --before '${step}'`).join('')}`;
+export function reproduction(driver: Driver, { seed, host, before }: RoundResult): string {
+  return `CITB_SEED=${seed} npm run chaos -- --rounds 1 --driver ${driver} --host ${host}${before.map((step) => ` --before '${step}'`).join('')}`;
 }
 
 /** One line for a round that held, a page for one that did not. */
-export function roundLines(driver: Driver, number: number, { seed, report, ms, diedBefore, before, failure }: RoundResult): string[] {
+export function roundLines(driver: Driver, number: number, result: RoundResult): string[] {
+  const { seed, report, ms, diedBefore, failure } = result;
   const kills = Object.entries(report.kills).map(([victim, n]) => `${n} ${victim}`);
   const deaths = diedBefore.length === 0 ? '' : `, died before ${diedBefore.map((step) => `'${step}'`).join(', ')}`;
   const line = `${driver} ${number} ${seed}: ${failure === undefined ? 'held' : 'FAILED'}, ${report.operations} operations, killed ${kills.join(', ') || 'nothing'}${deaths}, ${(ms / 1000).toFixed(1)} s`;
   if (failure === undefined) return [line];
   const why = failure.error.name === 'Violation' ? failure.error.message : (failure.error.stack ?? failure.error.message);
-  return [line, why, ...failure.history, 'The end of the daemon’s log:', failure.log, why, `Again: ${reproduction(driver, seed, before)}`];
+  return [line, why, ...failure.history, 'The end of the daemon’s log:', failure.log, why, `Again: ${reproduction(driver, result)}`];
 }
 
 /** What a whole run came to. */
@@ -22,7 +23,7 @@ export function summaryLines(seed: string, { results, passed, diedBefore }: RunR
   const sum = (of: (result: RoundResult) => number): number => results.reduce((total, result) => total + of(result), 0);
   const most = (of: (result: RoundResult) => number): number => Math.max(0, ...results.map(of));
   const victims = [...new Set(results.flatMap(({ report }) => Object.keys(report.kills)))].toSorted();
-  const spared = [...passed].filter((step) => !diedBefore.includes(step));
+  const spared = [...passed.keys()].filter((step) => !diedBefore.includes(step));
   const failed = sum((result) => (result.failure === undefined ? 0 : 1));
   return [
     `seed ${seed}: ${results.length} rounds, ${failed === 0 ? 'all held' : `${failed} FAILED`}`,

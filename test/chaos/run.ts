@@ -9,8 +9,8 @@ export type Listener = (driver: Driver, number: number, result: RoundResult) => 
 /** What a whole run came to. */
 export interface RunReport {
   readonly results: readonly RoundResult[];
-  /** Names of the steps that daemons came to. */
-  readonly passed: ReadonlySet<string>;
+  /** Names of the steps that daemons came to, each with those before which their predecessors had died. */
+  readonly passed: ReadonlyMap<string, ReadonlySet<string>>;
   /** Names of the steps before which daemons killed themselves, one for each death. */
   readonly diedBefore: readonly string[];
 }
@@ -31,23 +31,27 @@ interface Job {
 export async function run(options: Options, listener: Listener, signal?: AbortSignal): Promise<RunReport> {
   const end = performance.now() + options.forMs;
   const results: RoundResult[] = [];
-  const passed = new Set<string>();
+  const passed = new Map<string, ReadonlySet<string>>();
   const diedBefore: string[] = [];
   let failed = false;
   const over = (): boolean => signal?.aborted === true || performance.now() > end || (failed && !options.keepGoing);
 
   function* jobs(driver: Driver): Generator<Job, undefined> {
     let number = 0;
-    while (number < options.rounds[driver])
-      yield { number: number++, before: options.before, host: options.before.length > 0 ? 'prepared' : 'same' };
+    while (number < options.rounds[driver]) yield { number: number++, before: options.before, host: options.host };
     if (!options.sweep || number === 0) return;
     for (let tries = 0; tries < sweepTries; tries += 1) {
       const tried = new Set<string>();
       for (;;) {
-        const before = [...passed].filter((name) => !diedBefore.includes(name) && !tried.has(name)).slice(0, sweepSteps);
-        if (before.length === 0) break;
-        for (const name of before) tried.add(name);
-        yield { number: number++, before, host: tries % 2 === 0 ? 'new' : 'prepared' };
+        const missing = [...passed.keys()].filter((name) => !diedBefore.includes(name) && !tried.has(name)).slice(0, sweepSteps);
+        if (missing.length === 0) break;
+        for (const name of missing) tried.add(name);
+        // Some steps only clear up after a death: it comes first then.
+        const causes = missing.flatMap((name) => {
+          const deaths = [...(passed.get(name) ?? [])];
+          return deaths.length === 0 ? [] : [deaths[tries % deaths.length] ?? name];
+        });
+        yield { number: number++, before: [...new Set([...missing, ...causes])], host: tries % 2 === 0 ? 'new' : 'prepared' };
       }
     }
   }
@@ -58,7 +62,7 @@ export async function run(options: Options, listener: Listener, signal?: AbortSi
       if (over()) return;
       const result = await suite.round(seedOfRound(options.seed, number), before, host);
       results.push(result);
-      for (const name of result.passed) passed.add(name);
+      for (const [name, deaths] of result.passed) passed.set(name, deaths.union(passed.get(name) ?? new Set()));
       diedBefore.push(...result.diedBefore);
       failed ||= result.failure !== undefined;
       listener(driver, number, result);

@@ -16,12 +16,13 @@ export interface RoundResult {
   /** Of the daemon with no box left. */
   readonly openFiles: number;
   readonly memoryMib: number;
-  /** Names of the steps that daemons have come to so far. */
-  readonly passed: readonly string[];
+  /** Names of the steps that daemons have come to so far, each with those before which their predecessors had died. */
+  readonly passed: ReadonlyMap<string, ReadonlySet<string>>;
   /** Names of the steps before which daemons killed themselves in this round. */
   readonly diedBefore: readonly string[];
   /** The steps before which a daemon was to die. */
   readonly before: readonly string[];
+  readonly host: HostOfRound;
   readonly failure?: { readonly error: Error; readonly history: readonly string[]; readonly log: string };
 }
 
@@ -29,7 +30,8 @@ export interface RoundResult {
  * Where a round is: on the host of the one before, or on a new one, which dies in its first start too; a prepared one has made a template by
  * then, which takes longer than a round in which it dies.
  */
-export type HostOfRound = 'same' | 'new' | 'prepared';
+export const hostsOfRounds = ['same', 'new', 'prepared'] as const;
+export type HostOfRound = (typeof hostsOfRounds)[number];
 
 /** Rounds of one driver, one after another on the same host. */
 export class Suite implements AsyncDisposable {
@@ -66,8 +68,8 @@ export class Suite implements AsyncDisposable {
       () => undefined,
       (error: unknown) => ({ error: error as Error, history: round.lanes.flatMap((lane) => lane.history), log: daemon.log }),
     );
-    const steps = { passed: [...daemon.passed], diedBefore: daemon.diedBefore.slice(earlier), before };
-    const result = { seed, report: round.report, ms: performance.now() - began, ...steps };
+    const steps = { passed: daemon.passed, diedBefore: daemon.diedBefore.slice(earlier), before };
+    const result = { seed, report: round.report, ms: performance.now() - began, host, ...steps };
     if (failure !== undefined) {
       // The next round begins on a host that nothing has happened to.
       await this.#fresh();
