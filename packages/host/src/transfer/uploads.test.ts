@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -108,6 +110,22 @@ suite('imports that can be resumed', () => {
       await assert.rejects(it.transfer.uploads.get(id), code('import_not_found'));
     }
     await assert.rejects(it.transfer.uploads.finish('imp_000000000000', {}), code('import_not_found'));
+  });
+
+  test('a file that cannot be opened fails its request alone, which may be made again', async () => {
+    using bed = new Testbed();
+    const it = room(bed);
+    const file = await exported(it);
+    const { id } = await it.transfer.uploads.begin();
+    const path = join(bed.dataDir, 'uploads', `${id}.part`);
+    rmSync(path);
+    // A socket is what not even root can open.
+    const socket = createServer().listen(path).unref();
+    await once(socket, 'listening');
+    await assert.rejects(it.transfer.uploads.finish(id, { userId: 'eve' }), { code: 'ENXIO' });
+    socket.close();
+    writeFileSync(path, file);
+    assert.equal((await it.transfer.uploads.finish(id, { userId: 'eve' })).user_id, 'eve');
   });
 
   test('their number and size are bounded; what nobody goes on with goes a day after its last byte', async () => {
