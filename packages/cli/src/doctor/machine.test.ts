@@ -22,4 +22,6 @@ test('missing programs are told with the command that brings them', async () => 
 test("a host's verdict on KVM counts more than the device file", async () => {
   const { state, found } = await checkKvm({ accelerator: 'tcg', reason: 'the probe machine did not boot with KVM' });
   assert.deepEqual([state, found], ['warning', 'tcg: the probe machine did not boot with KVM']);
+  const closed = await checkKvm({ accelerator: 'tcg', reason: 'failed to initialize kvm: Permission denied' });
+  assert.match(closed.todo ?? '', /chgrp kvm/);
 });

@@ -58,9 +58,11 @@ export async function checkKvm(
 ): Promise<Finding> {
   const slower =
     'Boxes run all the same, several times slower. For speed: a machine with KVM (bare metal, or nested virtualisation turned on).';
+  const closed = 'Machines do not run as root. Give /dev/kvm to a group, then restart the host: chgrp kvm /dev/kvm && chmod g+rw /dev/kvm';
   if (verdict !== undefined && verdict.accelerator !== null) {
     const found = `${verdict.accelerator}: ${verdict.reason ?? 'the host does not say why'}`;
-    return verdict.accelerator === 'kvm' ? ok('accelerator', found) : warning('accelerator', found, slower);
+    if (verdict.accelerator === 'kvm') return ok('accelerator', found);
+    return warning('accelerator', found, /permission denied/i.test(found) ? closed : slower);
   }
   if (!(await can('/dev/kvm', constants.F_OK))) return warning('accelerator', 'there is no /dev/kvm: software emulation', slower);
   if (!(await can('/dev/kvm', constants.R_OK | constants.W_OK))) {
