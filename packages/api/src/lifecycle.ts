@@ -50,7 +50,8 @@ export const boxEventTypes = {
   running:
     '`how`: boot (from its disk), restore (memory and processes as they were), template (a clone of a machine that was ready) or fork ' +
     '(memory and processes of the box it began as).',
-  paused: 'Memory and processes are on the disk; the next request wakes it. `why`: request, idle, timeout or drain.',
+  paused:
+    'Memory and processes are on the disk; the next request wakes it. `why`: request, idle, memory (another box needed it), timeout or drain.',
   stopped: 'Only its disk is kept; the next request boots it. `why`: request or timeout.',
   lost: 'Its machine ended by itself: `reason`. The next request boots it from its disk.',
   failed: 'It could not be started: `reason`. The next request tries again.',

@@ -88,7 +88,7 @@ export async function startHost(
   const report = await vmm.probe();
   const overhead: Overhead = (memoryMib) =>
     smallOverhead(memoryMib) + translationCacheMib(memoryMib, report.accelerator === 'kvm' ? 'kvm' : 'tcg');
-  const admission = new Admission(limitsOf(config, overhead), dataDir, overhead);
+  const admission = new Admission(limitsOf(config), dataDir, overhead);
   const modelKeys = new SealedModelKeys(store, seal, config.modelKey);
   const ledger = createLedger(store);
   const broker = createBroker({
@@ -272,10 +272,10 @@ const addressErrors: Readonly<Record<string, string>> = {
   EACCES: 'ports below 1024 are for root. Choose another with CITB_PORT.',
 };
 
-function limitsOf(config: HostConfig, overhead: Overhead): Admission['limits'] {
+function limitsOf(config: HostConfig): Admission['limits'] {
   const totalMib = Math.floor(totalmem() / 1024 / 1024);
   const memoryMib = memoryLimit(totalMib, config.memoryReserveMib ?? defaultReserve(totalMib), config.memoryOversubscription);
-  return { memoryMib, maxBoxes: config.maxBoxes ?? defaultMaxBoxes(memoryMib, overhead), diskReserveMib: config.diskReserveMib };
+  return { memoryMib, maxBoxes: config.maxBoxes ?? defaultMaxBoxes, diskReserveMib: config.diskReserveMib };
 }
 
 /** An address that a client on this machine can use, also when the daemon listens on all of them. */

@@ -26,9 +26,21 @@ export function memoryLimit(totalMib: number, reserveMib: number, oversubscripti
   return Math.max(0, Math.floor((totalMib - reserveMib) * oversubscription));
 }
 
-/** Boxes by default: as many of the smallest kind (256 MiB) as fit, at least one. */
-export function defaultMaxBoxes(memoryLimitMib: number, overhead: Overhead): number {
-  return Math.max(1, Math.floor(memoryLimitMib / (256 + overhead(256))));
+/** Boxes by default. Most of them sleep, and memory bounds those that do not; so many were measured to lie on a small host (`bench -- density`). */
+export const defaultMaxBoxes = 1000;
+
+/** What a host without memory for a machine answers. */
+export class NoMemory extends ApiError {
+  /** So much more would have been enough, MiB. */
+  readonly missingMib: number;
+
+  constructor(wantedMib: number, freeMib: number, limitMib: number) {
+    super(
+      'host_full',
+      `This host has no memory for another machine: ${wantedMib} MiB are needed, ${freeMib} of ${limitMib} MiB are free, and no box rests that could sleep instead.`,
+    );
+    this.missingMib = wantedMib - freeMib;
+  }
 }
 
 /** Says no before the machine is too full to keep its promises to the boxes it has. */
@@ -62,16 +74,17 @@ export class Admission {
     this.#checkDisk();
   }
 
+  /** Memory held for a box, MiB; 0 for one that has no machine. */
+  heldMib(boxId: string): number {
+    return this.#memory.get(boxId) ?? 0;
+  }
+
   /** Holds memory for a box's machine until {@link release}. Idempotent. @throws host_full, host_disk_full */
   reserve(boxId: string, memoryMib: number): void {
     if (this.#memory.has(boxId)) return;
     const wanted = memoryMib + this.#overhead(memoryMib);
-    const committed = this.committedMib;
-    if (committed + wanted > this.limits.memoryMib)
-      throw new ApiError(
-        'host_full',
-        `This host has no memory for another machine: ${wanted} MiB are needed, ${Math.max(0, this.limits.memoryMib - committed)} of ${this.limits.memoryMib} MiB are free.`,
-      );
+    const free = Math.max(0, this.limits.memoryMib - this.committedMib);
+    if (wanted > free) throw new NoMemory(wanted, free, this.limits.memoryMib);
     this.#checkDisk();
     this.#memory.set(boxId, wanted);
   }

@@ -7,7 +7,7 @@ import { claimBox } from './create.ts';
 import { drainBoxes } from './drain.ts';
 import { BoxEvents } from './events/events.ts';
 import { Expiry } from './expiry.ts';
-import { IdleWatch } from './idle.ts';
+import { IdleWatch, type RestReason } from './idle.ts';
 import { inBox } from './in-box.ts';
 import { endTime, warnOfExpiry } from './lifetime.ts';
 import { LiveBoxes } from './live.ts';
@@ -42,7 +42,7 @@ export interface BoxesModule {
 }
 
 /** What {@link createBoxes} makes itself is left out. */
-export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'events'> & {
+export type BoxesOptions = Omit<BoxParts, 'live' | 'writers' | 'failures' | 'events' | 'restingBoxes'> & {
   /** CPU time that a VMM has used, in ms. */
   readonly cpuTime: (record: VmRecord) => number | undefined;
 };
@@ -58,12 +58,16 @@ export function createBoxes({ cpuTime, ...options }: BoxesOptions): BoxesModule 
     writers: new Writers<LiveBox>(),
     failures: new RecentFailures(options.now),
     events: new BoxEvents(options.rows.store, options.now),
+    restingBoxes: { pauseOne: (missingMib) => idle.pauseOne(missingMib) },
   };
-  const { rows, live, writers, logs, events, modelKeys, log, now } = parts;
+  const { rows, live, writers, logs, events, modelKeys, log, now, admission } = parts;
   const activity = new Activity(now);
   const expiry = new Expiry(() => rows.nextExpiry(), expireNow, now);
-  const pauseIdle = (id: string, still: () => boolean): Promise<void> => writers.run(id, () => pauseBox(parts, id, { why: 'idle', still }));
-  const idle = new IdleWatch({ live, rows, events, activity, cpuTime, pause: pauseIdle, log, now });
+  const pause = (id: string, why: RestReason, still: () => boolean): Promise<void> =>
+    writers.run(id, () => pauseBox(parts, id, { why, still }));
+  const busy = (id: string): boolean => writers.busy(id);
+  const heldMib = (id: string): number => admission.heldMib(id);
+  const idle = new IdleWatch({ live, rows, events, activity, cpuTime, pause, busy, heldMib, log, now });
   let stopping = false;
   let reconciling: Promise<MaintenanceReport> | undefined;
 

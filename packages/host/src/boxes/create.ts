@@ -2,6 +2,7 @@ import { ApiError } from '@citb/api';
 import type { BootImage } from '@citb/images';
 import type { NewBox } from '../services.ts';
 import { loadImage } from './image.ts';
+import { withMemory } from './memory-room.ts';
 import { newAccessToken, newBoxId } from './names.ts';
 import type { BoxParts } from './parts.ts';
 import type { BoxRow } from './rows.ts';
@@ -17,7 +18,7 @@ export interface Claim {
 
 /**
  * The box that a request is about: the one there is, or a new row (state `creating`, intent `start`) that is handed to `start`.
- * Between the look, the insert and the start nothing is awaited: two requests at once never make two boxes, and the reconciler
+ * Between the last look, the insert and the start nothing is awaited: two requests at once never make two boxes, and the reconciler
  * never sees a new row without its writer at work.
  * @throws unknown_runtime, box_exists, box_killed, runtime_conflict, idempotency_conflict, host_full, host_disk_full, image_failed
  */
@@ -32,13 +33,16 @@ export async function claimBox(
     if (before !== undefined) return before;
     parts.admission.checkNew(parts.rows.count());
     const image = await loadImage(parts, request.runtime);
-    // Another request may have made it while the image was built.
-    if (dyingBox(parts, request) !== undefined) continue;
-    const meanwhile = find(parts, request, idempotencyKey);
-    if (meanwhile !== undefined) return meanwhile;
-    const id = insert(parts, request, image, idempotencyKey);
-    start(id);
-    return { id, created: true };
+    const claim = await withMemory(parts, () => {
+      // Another request may have made it while the image was built, or another box put to sleep for this one.
+      if (dyingBox(parts, request) !== undefined) return undefined;
+      const meanwhile = find(parts, request, idempotencyKey);
+      if (meanwhile !== undefined) return meanwhile;
+      const id = insert(parts, request, image, idempotencyKey);
+      start(id);
+      return { id, created: true };
+    });
+    if (claim !== undefined) return claim;
   }
 }
 

@@ -22,7 +22,9 @@ async function bench(request = start) {
     events: new BoxEvents(bed.store, () => bed.now),
     activity,
     cpuTime: ({ runId }) => bed.machines.get(runId)?.cpuMs,
-    pause: async (id, still) => {
+    busy: () => false,
+    heldMib: () => 256,
+    pause: async (id, _why, still) => {
       // As the writer does: asked again when it is this box's turn.
       if (!still()) return;
       const paused = daemon.boxes.pause(id);

@@ -15,8 +15,25 @@ export const busyShare = 0.3;
 /** Between two looks, in ms; a box with a short idle time is looked at ten times within it. */
 const lookMs = 5000;
 const shortestLookMs = 200;
+/** A box that rests for less is not put to sleep for another one that needs its memory, in ms. */
+export const restedMs = 30_000;
+/** A look at what a machine has used since one that is younger than this says little, in ms. */
+const freshMs = 1000;
 /** How long before a pause its warning comes: a minute, or a tenth of a shorter idle time. */
 const warningMs = 60_000;
+
+/** Boxes that could sleep, for who needs their memory. */
+export interface RestingBoxes {
+  /**
+   * Puts the box to sleep that has rested longest, at least {@link restedMs}.
+   * @param missingMib how much memory is needed
+   * @returns true when it is worth trying again; false when all that rest together do not have so much memory
+   */
+  pauseOne(missingMib: number): Promise<boolean>;
+}
+
+/** Why a box that rests is paused: its time is over, or another one needs its memory. */
+export type RestReason = 'idle' | 'memory';
 
 export interface IdleParts {
   readonly live: LiveBoxes;
@@ -26,7 +43,11 @@ export interface IdleParts {
   /** CPU time of a VMM in ms, with what it waited for a processor. */
   readonly cpuTime: (record: VmRecord) => number | undefined;
   /** Pauses a box if, when it is its turn, `still` holds. */
-  readonly pause: (boxId: string, still: () => boolean) => Promise<void>;
+  readonly pause: (boxId: string, why: RestReason, still: () => boolean) => Promise<void>;
+  /** A box's writer is at work. */
+  readonly busy: (boxId: string) => boolean;
+  /** Memory that a box's machine holds, MiB. */
+  readonly heldMib: (boxId: string) => number;
   readonly log: Logger;
   readonly now: () => number;
 }
@@ -45,11 +66,13 @@ interface Seen {
 }
 
 /** Pauses boxes in which nothing happens. Looks at running boxes only; what it has seen is forgotten with the daemon. */
-export class IdleWatch {
+export class IdleWatch implements RestingBoxes {
   readonly #parts: IdleParts;
   readonly #seen = new Map<string, Seen>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = true;
+  #lookedAt = 0;
+  #pausingOne: Promise<boolean> | undefined;
 
   constructor(parts: IdleParts) {
     this.#parts = parts;
@@ -71,6 +94,7 @@ export class IdleWatch {
   look(): number {
     const { live, rows, activity } = this.#parts;
     let next = lookMs;
+    this.#lookedAt = this.#parts.now();
     const boxes = live.all();
     const ids = new Set(boxes.map(({ id }) => id));
     for (const id of this.#seen.keys()) if (!ids.has(id)) this.#seen.delete(id);
@@ -84,6 +108,27 @@ export class IdleWatch {
       this.#judge(row, seen);
     }
     return next;
+  }
+
+  async pauseOne(missingMib: number): Promise<boolean> {
+    // Who comes meanwhile may find that it was enough for both.
+    if (this.#pausingOne !== undefined) return await this.#pausingOne.then(() => true);
+    this.#pausingOne = this.#pauseLongest(missingMib).finally(() => (this.#pausingOne = undefined));
+    return await this.#pausingOne;
+  }
+
+  async #pauseLongest(missingMib: number): Promise<boolean> {
+    const { live, rows, activity, busy, heldMib, now } = this.#parts;
+    if (now() - this.#lookedAt >= freshMs) this.look();
+    const resting = live.all().flatMap(({ id }) => {
+      const [row, seen] = [rows.get(id), this.#seen.get(id)];
+      if (row === undefined || seen === undefined || seen.pausing || busy(id)) return [];
+      return this.#rests(id, seen, wantedFrom) ? [{ id, seen, active: Math.max(seen.active, activity.last(id)) }] : [];
+    });
+    const [longest] = resting.toSorted((a, b) => a.active - b.active);
+    if (longest === undefined || resting.reduce((sum, { id }) => sum + heldMib(id), 0) < missingMib) return false;
+    await this.#pause(longest.id, longest.seen, 'memory', wantedFrom);
+    return true;
   }
 
   /** Whether the box has done something since the last look. */
@@ -110,7 +155,7 @@ export class IdleWatch {
     const notice = Math.min(warningMs, row.idleS * 100);
     if (now() < due - notice) return;
     if (seen.warned === due) {
-      if (now() >= seen.pauseAt) void this.#pause(row.id, seen);
+      if (now() >= seen.pauseAt) void this.#pause(row.id, seen, 'idle', dueOf);
       return;
     }
     // A look that comes late, on a busy host, does not take away the warning.
@@ -119,16 +164,19 @@ export class IdleWatch {
     events.add(row.id, 'idle_warning', { at: new Date(seen.pauseAt).toISOString() });
   }
 
-  async #pause(id: string, seen: Seen): Promise<void> {
+  /** @param from when a box may be paused */
+  #rests(id: string, seen: Seen, from: typeof dueOf): boolean {
+    const { activity, rows, now } = this.#parts;
+    const row = rows.get(id);
+    return row !== undefined && row.idleS > 0 && !activity.busy(id) && now() >= from(row, Math.max(seen.active, activity.last(id)));
+  }
+
+  async #pause(id: string, seen: Seen, why: RestReason, from: typeof dueOf): Promise<void> {
     if (seen.pausing) return;
     seen.pausing = true;
-    const { pause, activity, rows, log, now } = this.#parts;
-    const still = (): boolean => {
-      const row = rows.get(id);
-      return row !== undefined && row.idleS > 0 && !activity.busy(id) && now() >= dueOf(row, Math.max(seen.active, activity.last(id)));
-    };
+    const { pause, log, now } = this.#parts;
     try {
-      await pause(id, still);
+      await pause(id, why, () => this.#rests(id, seen, from));
     } catch (error) {
       log.warn({ err: error, box: id }, 'an idle box could not be paused; it is tried again after another idle time');
     } finally {
@@ -155,4 +203,9 @@ export class IdleWatch {
 /** When a box that was last active at `active` is paused. */
 function dueOf({ idleS, keepAliveUntil }: BoxRow, active: number): number {
   return Math.max(active + idleS * 1000, keepAliveUntil ?? 0);
+}
+
+/** From when on a box that was last active at `active` may be paused for another one. */
+function wantedFrom({ idleS, keepAliveUntil }: BoxRow, active: number): number {
+  return Math.max(active + Math.min(idleS * 1000, restedMs), keepAliveUntil ?? 0);
 }

@@ -6,6 +6,7 @@ import { handOver, type SavedGuest } from './hand-over.ts';
 import { loadImage } from './image.ts';
 import { boxesFolder, boxPaths, newRunId } from './names.ts';
 import { MachineHangs, watchForHang } from './hang.ts';
+import { withMemory } from './memory-room.ts';
 import type { BoxParts } from './parts.ts';
 import type { BoxRow } from './rows.ts';
 import { withConsole } from './console-end.ts';
@@ -37,7 +38,7 @@ export type Origin = 'disk' | (SavedMachine & { readonly how: 'template' | 'fork
 export async function startMachine(parts: BoxParts, row: BoxRow, origin: Origin, signal: AbortSignal): Promise<LiveBox> {
   const { rows, disks, broker, admission, bootSlots, vmm, logs, settings } = parts;
   await using undo = new AsyncDisposableStack();
-  admission.reserve(row.id, row.memoryMib);
+  await withMemory(parts, () => admission.reserve(row.id, row.memoryMib));
   undo.defer(() => admission.release(row.id));
 
   const parent = origin === 'disk' ? await imageParent(parts, row) : origin;

@@ -11,6 +11,7 @@ import type { Admission } from './admission.ts';
 import type { BootSlots } from './boot-slots.ts';
 import type { LiveBoxes } from './live.ts';
 import type { BrokerSockets, GuestStart, PrivateDisks } from './ports.ts';
+import type { RestingBoxes } from './idle.ts';
 import type { RecentFailures } from './recent-failures.ts';
 import type { BoxEvents } from './events/events.ts';
 import type { BoxRows } from './rows.ts';
@@ -35,6 +36,7 @@ export interface BoxParts {
   readonly logs: BoxLogs;
   readonly events: BoxEvents;
   readonly templates: TemplateSource;
+  readonly restingBoxes: RestingBoxes;
   readonly log: Logger;
   readonly settings: BoxSettings;
   /** ms since 1970. */

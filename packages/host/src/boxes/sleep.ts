@@ -4,7 +4,7 @@ import type { BoxParts } from './parts.ts';
 export const stopGraceMs = 30_000;
 
 /** Why a box was put to sleep, as its event says. */
-export type SleepReason = 'request' | 'idle' | 'timeout' | 'drain' | 'crash of the host daemon';
+export type SleepReason = 'request' | 'idle' | 'memory' | 'timeout' | 'drain' | 'crash of the host daemon';
 
 /** A box's machine has ended as it was meant to: what it held is given back, and the address stays the box's. */
 export async function fallAsleep(parts: BoxParts, boxId: string, state: 'paused' | 'stopped', why: SleepReason): Promise<void> {

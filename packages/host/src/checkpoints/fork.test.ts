@@ -102,6 +102,9 @@ suite('forks', () => {
     const { box } = await daemon.boxes.create(ada);
     const fork = await checkpoints.fork(box.id, { userId: 'bob' }, 'key');
     assert.equal((await checkpoints.fork(box.id, { userId: 'bob' }, 'key')).id, fork.id);
+    const [one, other] = await Promise.all([1, 2].map(() => checkpoints.fork(box.id, {}, 'at once')));
+    assert.equal(one?.id, other?.id);
+    await daemon.boxes.kill(one?.id ?? '');
     await assert.rejects(checkpoints.fork(box.id, { userId: 'eve' }, 'key'), code('idempotency_conflict'));
     await assert.rejects(checkpoints.fork(box.id, { userId: 'bob' }), code('box_exists'));
     await assert.rejects(checkpoints.fork(box.id, { id: box.id }), code('box_exists'));

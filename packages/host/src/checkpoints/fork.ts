@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { ApiError } from '@citb/api';
 import type { LiveBox } from '../boxes/access.ts';
 import { type SavedMachine, startMachine } from '../boxes/machine.ts';
+import { withMemory } from '../boxes/memory-room.ts';
 import { boxesFolder, boxPaths, newAccessToken, newBoxId } from '../boxes/names.ts';
 import { removeBox } from '../boxes/remove.ts';
 import type { BoxRow } from '../boxes/rows.ts';
@@ -22,15 +23,16 @@ const scope = 'boxes';
  */
 export async function forkBox(parts: CheckpointParts, sourceId: string, request: ForkRequest, idempotencyKey?: string): Promise<string> {
   const { boxes, access } = parts;
-  const made = earlier(parts, sourceId, request, idempotencyKey);
-  if (made !== undefined) {
-    await access.awake(made);
-    return made;
-  }
-  await reachable(parts, sourceId);
-  const row = insert(parts, sourceId, request, idempotencyKey);
-  await boxes.writers.start(row.id, (signal) => bringUp(parts, sourceId, row, request, signal));
-  return row.id;
+  const before = earlier(parts, sourceId, request, idempotencyKey);
+  if (before === undefined) await reachable(parts, sourceId);
+  const { id, started } = await withMemory(boxes, () => {
+    const made = earlier(parts, sourceId, request, idempotencyKey);
+    if (made !== undefined) return { id: made, started: access.awake(made) };
+    const row = insert(parts, sourceId, request, idempotencyKey);
+    return { id: row.id, started: boxes.writers.start(row.id, (signal) => bringUp(parts, sourceId, row, request, signal)) };
+  });
+  await started;
+  return id;
 }
 
 /** The fork that the same request made under this key before. */
