@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { boxesFolder, boxPaths } from '../boxes/names.ts';
+import { restedMs } from '../boxes/idle.ts';
 import { Testbed } from '../boxes/testbed.ts';
 import { checkpointDaemon, dieAt, readDisk, writeDisk } from './testbed.ts';
 
@@ -114,6 +115,18 @@ suite('forks', () => {
     await full.daemon.reconcile();
     await assert.rejects(full.checkpoints.fork(box.id, {}), code('host_full'));
     assert.equal(bed.machines.size, 2);
+  });
+
+  test('where memory is short another box sleeps for it, not the source', async () => {
+    using bed = new Testbed();
+    const { daemon, checkpoints } = checkpointDaemon(bed, {}, { memoryMib: 800 });
+    const { box } = await daemon.boxes.create({ ...ada, idleS: 600 });
+    const other = await daemon.boxes.create({ userId: 'bob', runtime: 'bash', envVars: {}, idleS: 600 });
+    await assert.rejects(checkpoints.fork(box.id, {}), code('host_full'));
+    bed.now += restedMs;
+    const fork = await checkpoints.fork(box.id, {});
+    const states = await Promise.all([box, other.box, fork].map(async ({ id }) => (await daemon.boxes.get(id)).state));
+    assert.deepEqual(states, ['running', 'paused', 'running']);
   });
 
   test('one that fails leaves nothing, and the source goes on', async () => {

@@ -23,6 +23,8 @@ const scope = 'boxes';
  */
 export async function forkBox(parts: CheckpointParts, sourceId: string, request: ForkRequest, idempotencyKey?: string): Promise<string> {
   const { boxes, access } = parts;
+  // It is not the one that is put to sleep to make room.
+  using _source = access.use(sourceId);
   const before = earlier(parts, sourceId, request, idempotencyKey);
   if (before === undefined) await reachable(parts, sourceId);
   const { id, started } = await withMemory(boxes, () => {
