@@ -12,7 +12,7 @@ import type { Patience } from './patience.ts';
 import { createTasks, type TasksParts, type TasksService } from './tasks.ts';
 
 export const token = 't'.repeat(32);
-export const quick: Patience = { pauseMs: 5, pauseMaxMs: 50, stallMs: 5000, giveUpMs: 600, starts: 2 };
+export const quick: Patience = { pauseMs: 5, pauseMaxMs: 50, stallMs: 5000, giveUpMs: 600, starts: 2, roomMs: 2000 };
 export const hello: NewTask = { prompt: 'hello', files: {}, options: {} };
 export const done: NewTaskEvent = { type: 'completion', content: 'Done!', outcome: 'done', stop_reason: 'end_turn' };
 

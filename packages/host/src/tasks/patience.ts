@@ -11,9 +11,11 @@ export interface Patience {
   readonly giveUpMs: number;
   /** How often a box that cannot be started is tried again. */
   readonly starts: number;
+  /** So long a task waits for a host that has no room for its box. */
+  readonly roomMs: number;
 }
 
-export const defaultPatience: Patience = { pauseMs: 100, pauseMaxMs: 2000, stallMs: 30_000, giveUpMs: 180_000, starts: 3 };
+export const defaultPatience: Patience = { pauseMs: 100, pauseMaxMs: 2000, stallMs: 30_000, giveUpMs: 180_000, starts: 3, roomMs: 900_000 };
 
 /** Waits after the n-th failure in a row; an abort ends it. */
 export async function pause({ pauseMs, pauseMaxMs }: Patience, failures: number, signal: AbortSignal): Promise<void> {

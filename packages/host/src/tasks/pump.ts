@@ -73,7 +73,10 @@ export async function pump(parts: PumpParts, boxId: string, taskId: string, sign
 /** The box, awake; or why there is nothing more to do for the task. */
 async function wake(parts: PumpParts, boxId: string, taskId: string, signal: AbortSignal): Promise<LiveBox | 'over' | 'no-box'> {
   const { access, patience, record, table } = parts;
-  for (let starts = 1; !signal.aborted; starts += 1) {
+  const noRoomAfter = performance.now() + patience.roomMs;
+  let tries = 0;
+  let starts = 0;
+  while (!signal.aborted) {
     try {
       return await access.awake(boxId);
     } catch (error) {
@@ -81,13 +84,17 @@ async function wake(parts: PumpParts, boxId: string, taskId: string, signal: Abo
       if (failure.code === 'box_not_found' || failure.code === 'box_killed') return 'no-box';
       const row = table.find(taskId);
       // Stopping: the next daemon goes on with the task.
-      if (signal.aborted || failure.code === 'host_stopping' || row === undefined) break;
-      if (starts >= patience.starts) {
+      if (signal.aborted || failure.code === 'host_stopping' || row === undefined || row.ended !== null) break;
+      // Others sleep or end before long: what was accepted is not given up for that.
+      const full = failure.code === 'host_full' || failure.code === 'host_disk_full';
+      if (!full) starts += 1;
+      if (full ? performance.now() > noRoomAfter : starts >= patience.starts) {
         finish(record, row, failure);
         break;
       }
+      if (full && tries === 0) access.note(boxId, `task ${taskId} waits: ${failure.message}`);
     }
-    await pause(patience, starts, signal);
+    await pause(patience, (tries += 1), signal);
   }
   return 'over';
 }

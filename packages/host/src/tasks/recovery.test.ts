@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { limits, type TaskEvent } from '@citb/api';
+import { ApiError, limits, type TaskEvent } from '@citb/api';
 import { bench, code, contents, done, hello, quick, read, text, until } from './bench.double.ts';
 
 test('cuts at random points, lost machines and new daemons lose nothing and double nothing', async () => {
@@ -95,6 +95,29 @@ test('a box that cannot come back ends its tasks: error, then completion', async
     ['text', 'error', 'completion'],
   );
   assert.equal((await it.tasks.get('box', task.id)).outcome, 'failed');
+});
+
+test('a host that is full for the moment costs no task', async () => {
+  await using it = await bench();
+  const task = await it.tasks.start('box', hello);
+  let left = quick.starts * 3;
+  it.boxes.revive = async () => {
+    if (left-- > 0) throw new ApiError('host_full');
+    return it.reboot();
+  };
+  it.boxes.lose('box');
+  await until(() => left < 0);
+  it.agent.emit(task.id, done);
+  assert.deepEqual(contents(await read(it.tasks, task.id)), ['Done!']);
+  assert.equal(it.boxes.notes.filter((note) => /waits: This host has no room/.test(note)).length, 1);
+
+  const other = await it.tasks.start('box', hello);
+  it.boxes.revive = async () => {
+    throw new ApiError('host_full');
+  };
+  it.boxes.lose('box');
+  const [error, completion] = await read(it.tasks, other.id);
+  assert.deepEqual([error?.type, completion?.type], ['error', 'completion'], 'but not for ever');
 });
 
 test('an agent that never answers properly again ends the task instead of holding it for ever', async () => {
