@@ -85,8 +85,8 @@ async function wake(parts: PumpParts, boxId: string, taskId: string, signal: Abo
       const row = table.find(taskId);
       // Stopping: the next daemon goes on with the task.
       if (signal.aborted || failure.code === 'host_stopping' || row === undefined || row.ended !== null) break;
-      // Others sleep or end before long: what was accepted is not given up for that.
-      const full = failure.code === 'host_full' || failure.code === 'host_disk_full';
+      // Others sleep or end before long: what was accepted, and is still wanted, is not given up for that.
+      const full = row.cancel_asked === 0 && (failure.code === 'host_full' || failure.code === 'host_disk_full');
       if (!full) starts += 1;
       if (full ? performance.now() > noRoomAfter : starts >= patience.starts) {
         finish(record, row, failure);

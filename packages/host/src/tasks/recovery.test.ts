@@ -118,6 +118,13 @@ test('a host that is full for the moment costs no task', async () => {
   it.boxes.lose('box');
   const [error, completion] = await read(it.tasks, other.id);
   assert.deepEqual([error?.type, completion?.type], ['error', 'completion'], 'but not for ever');
+
+  it.reboot();
+  const unwanted = await it.tasks.start('box', hello);
+  it.boxes.lose('box');
+  await it.tasks.cancel('box', unwanted.id);
+  await read(it.tasks, unwanted.id);
+  assert.equal((await it.tasks.get('box', unwanted.id)).outcome, 'interrupted');
 });
 
 test('an agent that never answers properly again ends the task instead of holding it for ever', async () => {
