@@ -58,16 +58,18 @@ export class Suite implements AsyncDisposable {
   async round(seed: string, before: readonly string[], host: HostOfRound): Promise<RoundResult> {
     const began = performance.now();
     if (host !== 'same') await this.#fresh(before);
-    if (host === 'prepared') await makeTemplate(this.#daemon);
     const shape = shapes[this.#driver];
     const daemon = this.#daemon;
     // A new daemon may have died at its start, which is part of the round.
     const earlier = host === 'same' ? daemon.diedBefore.length : 0;
     const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs, before);
-    const failure = await round.run(planOf(seed, shape)).then(
-      () => undefined,
-      (error: unknown) => ({ error: error as Error, history: round.lanes.flatMap((lane) => lane.history), log: daemon.log }),
-    );
+    const prepared = host === 'prepared' ? makeTemplate(daemon, before.length) : Promise.resolve();
+    const failure = await prepared
+      .then(() => round.run(planOf(seed, shape)))
+      .then(
+        () => undefined,
+        (error: unknown) => ({ error: error as Error, history: round.lanes.flatMap((lane) => lane.history), log: daemon.log }),
+      );
     const steps = { passed: daemon.passed, diedBefore: daemon.diedBefore.slice(earlier), before };
     const result = { seed, report: round.report, ms: performance.now() - began, host, ...steps };
     if (failure !== undefined) {
@@ -94,8 +96,11 @@ export class Suite implements AsyncDisposable {
   }
 }
 
-/** Has a template made for boxes like those of the rounds. The daemon may die meanwhile: the next one makes it when a box asks for it again. */
-async function makeTemplate(daemon: Daemon): Promise<void> {
+/**
+ * Has a template made for boxes like those of the rounds. The daemon may die meanwhile: the next one makes it when a box asks for it again.
+ * @param deaths how often that may be; each costs what was made so far
+ */
+async function makeTemplate(daemon: Daemon, deaths: number): Promise<void> {
   if (daemon.driver === 'double') return;
   const client = new Client(daemon);
   await until(
@@ -105,7 +110,7 @@ async function makeTemplate(daemon: Daemon): Promise<void> {
       if (templates.length === 0) await client.insist('POST', '/v1/boxes', { json: { runtime: 'bash', disk_mib: diskMib } });
       return templates.some(({ state }) => state === 'ready');
     },
-    patience,
+    patience * (1 + deaths),
   );
   await killAll(daemon);
 }
