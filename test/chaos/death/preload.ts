@@ -6,6 +6,7 @@ import { calm, said, type Wish, type WishMessage, wishVariable } from './wish.ts
 let wish: Wish | null = JSON.parse(process.env[wishVariable] ?? 'null') as Wish | null;
 delete process.env[wishVariable];
 const seen = new Set<string>();
+let last = '';
 
 process.on('message', ({ die }: WishMessage) => {
   wish = die;
@@ -18,8 +19,10 @@ process.on('message', ({ die }: WishMessage) => {
 process.on('disconnect', () => process.exit(1));
 
 nameSteps((name) => {
-  if (isTurnOf(name)) {
-    process.stdout.write(`${said.diesBefore}${name}\n`);
+  const turn = turnOf(name);
+  last = name;
+  if (turn !== undefined) {
+    process.stdout.write(`${said.diesBefore}${turn}\n`);
     process.kill(process.pid, 'SIGKILL');
   }
   if (seen.has(name)) return;
@@ -27,9 +30,13 @@ nameSteps((name) => {
   process.stdout.write(`${said.passes}${name}\n`);
 });
 
-function isTurnOf(name: string): boolean {
-  if (wish === null) return false;
-  if ('before' in wish) return wish.before.includes(name);
+/** The wish that this step fulfils. */
+function turnOf(name: string): string | undefined {
+  if (wish === null) return undefined;
+  if ('before' in wish) {
+    const { before } = wish;
+    return [name, `${last} > ${name}`].find((each) => before.includes(each));
+  }
   wish = { in: wish.in - 1 };
-  return wish.in <= 0;
+  return wish.in <= 0 ? name : undefined;
 }
