@@ -16,7 +16,7 @@ export interface RunReport {
 }
 
 /** How often the sweep goes over the steps that are missing: not every round comes to each of its own. */
-const sweepTries = 4;
+const sweepTries = 8;
 /** Steps that one round of the sweep is for. */
 const sweepSteps = 8;
 
