@@ -1,4 +1,7 @@
-/** When a daemon is to kill itself with -9: before the n-th step from now on, or before the next one that has one of these names, `A > B`: before a B right after an A. */
+/**
+ * When a daemon is to kill itself with -9: before the n-th step from now on, or before the next one that has one of these names, where
+ * `A > B` is a B right after an A.
+ */
 export type Wish = { readonly in: number } | { readonly before: readonly string[] };
 
 /** Sent to a daemon by its parent; null takes it back, to which it answers {@link calm}. */

@@ -29,17 +29,17 @@ export function memoryLimit(totalMib: number, reserveMib: number, oversubscripti
 /** Boxes by default. Most of them sleep, and memory bounds those that do not; so many were measured to lie on a small host (`bench -- density`). */
 export const defaultMaxBoxes = 1000;
 
-/** What a host without memory for a machine answers. */
+/** There is no memory for another machine. */
 export class NoMemory extends ApiError {
   /** So much more would have been enough, MiB. */
   readonly missingMib: number;
 
-  constructor(wantedMib: number, freeMib: number, limitMib: number) {
+  constructor(wantedMib: number, committedMib: number, limitMib: number) {
     super(
       'host_full',
-      `This host has no memory for another machine: ${wantedMib} MiB are needed, ${freeMib} of ${limitMib} MiB are free, and no box rests that could sleep instead.`,
+      `This host has no memory for another machine: ${wantedMib} MiB are needed, ${Math.max(0, limitMib - committedMib)} of ${limitMib} MiB are free.`,
     );
-    this.missingMib = wantedMib - freeMib;
+    this.missingMib = committedMib + wantedMib - limitMib;
   }
 }
 
@@ -83,8 +83,8 @@ export class Admission {
   reserve(boxId: string, memoryMib: number): void {
     if (this.#memory.has(boxId)) return;
     const wanted = memoryMib + this.#overhead(memoryMib);
-    const free = Math.max(0, this.limits.memoryMib - this.committedMib);
-    if (wanted > free) throw new NoMemory(wanted, free, this.limits.memoryMib);
+    const committed = this.committedMib;
+    if (committed + wanted > this.limits.memoryMib) throw new NoMemory(wanted, committed, this.limits.memoryMib);
     this.#checkDisk();
     this.#memory.set(boxId, wanted);
   }

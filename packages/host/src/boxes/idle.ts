@@ -118,16 +118,16 @@ export class IdleWatch implements RestingBoxes {
   }
 
   async #pauseLongest(missingMib: number): Promise<boolean> {
-    const { live, rows, activity, busy, heldMib, now } = this.#parts;
+    const { live, activity, busy, heldMib, now } = this.#parts;
     if (now() - this.#lookedAt >= freshMs) this.look();
     const resting = live.all().flatMap(({ id }) => {
-      const [row, seen] = [rows.get(id), this.#seen.get(id)];
-      if (row === undefined || seen === undefined || seen.pausing || busy(id)) return [];
-      return this.#rests(id, seen, wantedFrom) ? [{ id, seen, active: Math.max(seen.active, activity.last(id)) }] : [];
+      const seen = this.#seen.get(id);
+      if (seen === undefined || seen.pausing || busy(id) || !this.#rests(id, seen, dueForAnother)) return [];
+      return [{ id, seen, active: Math.max(seen.active, activity.last(id)) }];
     });
     const [longest] = resting.toSorted((a, b) => a.active - b.active);
     if (longest === undefined || resting.reduce((sum, { id }) => sum + heldMib(id), 0) < missingMib) return false;
-    await this.#pause(longest.id, longest.seen, 'memory', wantedFrom);
+    await this.#pause(longest.id, longest.seen, 'memory', dueForAnother);
     return true;
   }
 
@@ -206,6 +206,6 @@ function dueOf({ idleS, keepAliveUntil }: BoxRow, active: number): number {
 }
 
 /** From when on a box that was last active at `active` may be paused for another one. */
-function wantedFrom({ idleS, keepAliveUntil }: BoxRow, active: number): number {
+function dueForAnother({ idleS, keepAliveUntil }: BoxRow, active: number): number {
   return Math.max(active + Math.min(idleS * 1000, restedMs), keepAliveUntil ?? 0);
 }
