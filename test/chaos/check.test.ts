@@ -33,7 +33,7 @@ suite('the checker of the chaos suite finds', { timeout: 600_000 }, () => {
     model = await startScriptedModel({ port: 0 });
     daemon = await Daemon.start('double', model.url);
     client = new Client(daemon);
-    lane = new Lane(client, daemon.dataDir, 'check');
+    lane = new Lane(client, daemon.dataDir, 'check', 0);
     await lane.perform({ kind: 'create', box: 'first', runtime: 'claude-agent' });
     await lane.perform({ kind: 'exec', box: 'first', path: 'a.txt', text: 'acknowledged' });
     await lane.perform({ kind: 'remember', box: 'first', word: 'remembered' });

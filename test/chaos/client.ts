@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { patience } from '../vm/harness.ts';
 import type { Daemon } from './daemon.ts';
 import { Violation } from './violation.ts';
@@ -26,8 +27,21 @@ export class Client {
     this.#daemon = daemon;
   }
 
-  /** Waits for a daemon that listens, then asks once. @throws Violation when it neither answers nor ends */
+  /**
+   * Waits for a daemon that listens, then asks once; again when the host has no memory, until a box that rests makes room.
+   * @throws Violation when it neither answers nor ends, and when no room comes
+   */
   async ask(method: string, path: string, sent: Sent = {}): Promise<Outcome> {
+    const end = performance.now() + patience;
+    for (;;) {
+      const outcome = await this.#once(method, path, sent);
+      if (outcome?.code !== 'host_full') return outcome;
+      if (performance.now() > end) throw new Violation(`${method} ${path} finds the host full for ${patience} ms`);
+      await sleep(100);
+    }
+  }
+
+  async #once(method: string, path: string, sent: Sent): Promise<Outcome> {
     try {
       const response = await this.open(method, path, sent);
       const body = Buffer.from(await response.arrayBuffer());

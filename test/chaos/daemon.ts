@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultDataDir } from '@citb/images';
 import { patience, until } from '../vm/harness.ts';
 import { calm, said, type Wish, type WishMessage, wishVariable } from './death/wish.ts';
+import { doubleMemoryMib } from './shapes.ts';
 import { Violation } from './violation.ts';
 
 export type Driver = 'double' | 'qemu';
@@ -19,15 +20,21 @@ const programs: Readonly<Record<Driver, URL>> = {
 const preload = new URL('death/preload.ts', import.meta.url);
 const compiled = new URL('../../node_modules/.cache/chaos', import.meta.url).pathname;
 
+/** What a daemon did, by the names of its steps. */
+export interface DaemonSteps {
+  /** Those it came to, each with those before which the daemon had died of whose successors one came to it. */
+  readonly passed: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Those before which it died, one for each death. */
+  readonly diedBefore: readonly string[];
+}
+
 /** A host daemon that is started again whenever it was killed, as an init system would, on a data directory of its own. */
 export class Daemon implements AsyncDisposable {
   readonly dataDir: string;
   readonly driver: Driver;
   readonly key = 'key-of-the-chaos-suite-0123456789';
-  /** Names of the steps before which it died. */
-  readonly diedBefore: string[] = [];
-  /** Names of the steps it came to, each with those before which the daemon had died of whose successors one came to it. */
-  readonly passed = new Map<string, Set<string>>();
+  #diedBefore: string[] = [];
+  #passed = new Map<string, Set<string>>();
   readonly #modelUrl: string;
   readonly #killAtExit = (): void => this.kill();
   #child: ChildProcess | undefined;
@@ -35,8 +42,10 @@ export class Daemon implements AsyncDisposable {
   #log = '';
   #ready: Promise<void> = Promise.resolve();
   #ending = false;
-  /** Of the next one that is started. */
-  #wish: Wish | null = null;
+  /** The steps before which whichever comes to one of them dies. */
+  #before: readonly string[] = [];
+  /** The next one that is started dies before this step of its own. */
+  #nextIn: number | undefined;
   /** The step before which the present one has died, and the one before which its predecessor has. */
   #death: string | undefined;
   #deathBefore: string | undefined;
@@ -57,7 +66,7 @@ export class Daemon implements AsyncDisposable {
     await symlink(images, join(dataDir, 'images'));
     const daemon = new Daemon(dataDir, driver, modelUrl);
     process.on('exit', daemon.#killAtExit);
-    if (before.length > 0) daemon.#wish = { before };
+    daemon.#before = before;
     daemon.#begin();
     await daemon.up();
     return daemon;
@@ -70,6 +79,19 @@ export class Daemon implements AsyncDisposable {
       if (this.#alive) return this.#url;
       await sleep(5);
     }
+  }
+
+  /** The steps before which it has died since {@link takeSteps}. */
+  get diedBefore(): readonly string[] {
+    return this.#diedBefore;
+  }
+
+  /** The steps of the time since this was last asked, or its first start. */
+  takeSteps(): DaemonSteps {
+    const steps = { passed: this.#passed, diedBefore: this.#diedBefore };
+    this.#passed = new Map();
+    this.#diedBefore = [];
+    return steps;
   }
 
   get pid(): number {
@@ -97,18 +119,19 @@ export class Daemon implements AsyncDisposable {
 
   /** The next one that is started kills itself before its n-th step. */
   nextDiesIn(steps: number): void {
-    this.#wish = { in: steps };
+    this.#nextIn = steps;
   }
 
   /** Whichever comes first to a step of one of these names kills itself before it; once for each name. */
   dieBefore(names: readonly string[]): void {
-    this.#wish = { before: names };
-    this.#tell(this.#wish);
+    this.#before = names;
+    this.#tell({ before: names });
   }
 
   /** Resolves when a daemon listens that will not kill itself. */
   async calm(): Promise<void> {
-    this.#wish = null;
+    this.#before = [];
+    this.#nextIn = undefined;
     for (;;) {
       await this.up();
       // Its death may not have been told yet.
@@ -148,8 +171,8 @@ export class Daemon implements AsyncDisposable {
   }
 
   #begin(): void {
-    const wish = this.#wish;
-    if (wish !== null && 'in' in wish) this.#wish = null;
+    const wish: Wish = { before: this.#before, ...(this.#nextIn === undefined ? {} : { in: this.#nextIn }) };
+    this.#nextIn = undefined;
     const child = spawn(process.execPath, ['--import', preload.href, programs[this.driver].pathname], {
       env: {
         PATH: process.env['PATH'] ?? '',
@@ -163,6 +186,7 @@ export class Daemon implements AsyncDisposable {
         ANTHROPIC_API_KEY: 'sk-host-default',
         CITB_IDLE_S: '0',
         CITB_TEMPLATES: this.driver === 'qemu' ? '1' : '0',
+        ...(this.driver === 'double' ? { CITB_MEMORY_RESERVE_MIB: String(Math.floor(totalmem() / 2 ** 20) - doubleMemoryMib) } : {}),
         [wishVariable]: JSON.stringify(wish),
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -190,16 +214,16 @@ export class Daemon implements AsyncDisposable {
   #hear(line: string): void {
     if (line.startsWith(said.passes)) {
       const name = line.slice(said.passes.length);
-      const deaths = this.passed.get(name) ?? new Set();
-      this.passed.set(name, this.#deathBefore === undefined ? deaths : deaths.add(this.#deathBefore));
+      const deaths = this.#passed.get(name) ?? new Set();
+      this.#passed.set(name, this.#deathBefore === undefined ? deaths : deaths.add(this.#deathBefore));
       return;
     }
     this.#note(`${line}\n`);
     if (!line.startsWith(said.diesBefore)) return;
     const name = line.slice(said.diesBefore.length);
-    this.diedBefore.push(name);
+    this.#diedBefore.push(name);
     this.#death = name;
-    if (this.#wish !== null && 'before' in this.#wish) this.#wish = { before: this.#wish.before.filter((other) => other !== name) };
+    this.#before = this.#before.filter((other) => other !== name);
   }
 
   #note(text: string): void {

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { patience } from '../vm/harness.ts';
 import { anyState, type FollowedTask, KnownBox } from './box.ts';
 import { readDatabase } from './check/database.ts';
 import type { Answer, Client, Outcome } from './client.ts';
@@ -23,12 +25,15 @@ export class Lane {
   readonly #name: string;
   /** What it did, for the report. */
   readonly history: string[] = [];
+  readonly #idleS: number;
   #keys = 0;
 
-  constructor(client: Client, dataDir: string, name: string) {
+  /** @param idleS seconds without activity after which its boxes sleep; 0: never */
+  constructor(client: Client, dataDir: string, name: string, idleS: number) {
     this.#client = client;
     this.#dataDir = dataDir;
     this.#name = name;
+    this.#idleS = idleS;
   }
 
   async perform(operation: Operation): Promise<void> {
@@ -87,6 +92,8 @@ export class Lane {
         return await this.#task(known, operation);
       case 'pause':
         return await this.#pause(known, operation);
+      case 'rest':
+        return await this.#rest(known, operation);
       case 'resume':
         return void (await this.#step(known, operation, () => this.#client.ask('POST', `/v1/boxes/${known.id}/resume`), same));
       case 'stop':
@@ -124,7 +131,7 @@ export class Lane {
   async #create(which: Which, runtime: string): Promise<void> {
     const known = this.boxes.get(which);
     const userId = `${this.#name}-${which}`;
-    const json = { user_id: userId, runtime, disk_mib: diskMib };
+    const json = { user_id: userId, runtime, disk_mib: diskMib, idle_s: this.#idleS };
     const answer = await this.#insist('POST', '/v1/boxes', { json, headers: known === undefined ? this.#key() : {} });
     this.#note({ kind: 'create', box: which, runtime }, answer);
     if (answer.code !== 'ok') return this.#excuse(answer, 'create');
@@ -215,6 +222,21 @@ export class Lane {
     known.states = new Set(outcome?.code === 'ok' ? this.#states('paused') : anyState);
     if (outcome?.code === 'box_not_running' && before.has('stopped')) known.states = new Set(this.#states('stopped'));
     else if (outcome !== undefined && outcome.code !== 'ok') this.#excuse(outcome, 'pause');
+  }
+
+  /** A box that rests sleeps by itself, in its own time; what is killed meanwhile may have it boot instead. */
+  async #rest(known: KnownBox, operation: Operation): Promise<void> {
+    const end = performance.now() + patience;
+    for (;;) {
+      const outcome = await this.#client.ask('GET', `/v1/boxes/${known.id}`);
+      const state = outcome?.code === 'ok' ? jsonOf<{ state: string }>(outcome).state : undefined;
+      if (state !== 'running' || this.disturbed) {
+        this.#note(operation, outcome);
+        return;
+      }
+      if (performance.now() > end) throw new Violation(`the box ${known.id} rests and does not sleep`);
+      await sleep(50);
+    }
   }
 
   async #checkpoint(known: KnownBox, operation: Operation, memory: boolean): Promise<void> {

@@ -18,6 +18,8 @@ export type Operation =
       readonly ms: number;
     }
   | { readonly kind: 'pause' | 'resume' | 'stop' | 'kill'; readonly box: Which }
+  /** Nothing, until the box sleeps by itself. */
+  | { readonly kind: 'rest'; readonly box: Which }
   | { readonly kind: 'checkpoint'; readonly box: Which; readonly memory: boolean }
   | { readonly kind: 'restore' | 'forget'; readonly box: Which; readonly checkpoint: number }
   /** A fork, or an export and its import, into the place of the lane's other box. */
@@ -53,6 +55,8 @@ export interface Shape {
   readonly largePercent: number;
   readonly phases: number;
   readonly operations: number;
+  /** Seconds without activity after which a box sleeps. */
+  readonly idleS: number;
   /** Longest time after which a kill comes, ms. */
   readonly killWithinMs: number;
 }
@@ -80,6 +84,7 @@ export function planOf(seed: string, shape: Shape): Phase[] {
       remember: 8,
       task: runtime === 'bash' ? 0 : 16,
       pause: 10,
+      rest: 4,
       resume: 6,
       stop: 5,
       kill: 3,
@@ -116,6 +121,7 @@ export function planOf(seed: string, shape: Shape): Phase[] {
       restore: () => ({ kind: 'restore', box, checkpoint: random.below(5) }),
       forget: () => ({ kind: 'forget', box, checkpoint: random.below(5) }),
       pause: () => ({ kind: 'pause', box }),
+      rest: () => ({ kind: 'rest', box }),
       resume: () => ({ kind: 'resume', box }),
       stop: () => ({ kind: 'stop', box }),
       kill: () => ({ kind: 'kill', box }),

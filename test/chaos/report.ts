@@ -1,4 +1,5 @@
 import type { Driver } from './daemon.ts';
+import type { RoundReport } from './round.ts';
 import type { RoundResult } from './suite.ts';
 import type { RunReport } from './run.ts';
 
@@ -9,7 +10,8 @@ export function reproduction(driver: Driver, { seed, host, before }: RoundResult
 
 /** One line for a round that held, a page for one that did not. */
 export function roundLines(driver: Driver, number: number, result: RoundResult): string[] {
-  const { seed, report, ms, diedBefore, failure } = result;
+  const { seed, report, ms, failure } = result;
+  const { diedBefore } = result.steps;
   const kills = Object.entries(report.kills).map(([victim, n]) => `${n} ${victim}`);
   const deaths = diedBefore.length === 0 ? '' : `, died before ${diedBefore.map((step) => `'${step}'`).join(', ')}`;
   const line = `${driver} ${number} ${seed}: ${failure === undefined ? 'held' : 'FAILED'}, ${report.operations} operations, killed ${kills.join(', ') || 'nothing'}${deaths}, ${(ms / 1000).toFixed(1)} s`;
@@ -19,18 +21,22 @@ export function roundLines(driver: Driver, number: number, result: RoundResult):
 }
 
 /** What a whole run came to. */
-export function summaryLines(seed: string, { results, passed, diedBefore }: RunReport): string[] {
+export function summaryLines(seed: string, { results, coverage }: RunReport): string[] {
   const sum = (of: (result: RoundResult) => number): number => results.reduce((total, result) => total + of(result), 0);
   const most = (of: (result: RoundResult) => number): number => Math.max(0, ...results.map(of));
-  const victims = [...new Set(results.flatMap(({ report }) => Object.keys(report.kills)))].toSorted();
-  const spared = [...passed.keys()].filter((step) => !diedBefore.includes(step));
+  const counts = (of: (report: RoundReport) => Readonly<Record<string, number>>): string =>
+    [...new Set(results.flatMap(({ report }) => Object.keys(of(report))))]
+      .toSorted()
+      .map((name) => `${name} ${sum(({ report }) => of(report)[name] ?? 0)}`)
+      .join(', ') || 'nothing';
   const failed = sum((result) => (result.failure === undefined ? 0 : 1));
   return [
     `seed ${seed}: ${results.length} rounds, ${failed === 0 ? 'all held' : `${failed} FAILED`}`,
     `operations ${sum(({ report }) => report.operations)}, comparisons ${sum(({ report }) => report.checks)}`,
-    `killed: ${victims.map((victim) => `${victim} ${sum(({ report }) => report.kills[victim] ?? 0)}`).join(', ') || 'nothing'}`,
-    `the daemon killed itself ${diedBefore.length} times, before ${new Set(diedBefore).size} of the ${passed.size} different steps it came to`,
-    ...(spared.length === 0 ? [] : [`not before: ${spared.join(', ')}`]),
+    `killed: ${counts(({ kills }) => kills)}`,
+    `boxes that lived to the end of their round slept for: ${counts(({ sleeps }) => sleeps)}`,
+    `the daemon killed itself ${coverage.deaths} times, before ${coverage.died} of the ${coverage.size} different steps it came to`,
+    ...(coverage.missing.length === 0 ? [] : [`not before: ${coverage.missing.join(', ')}`]),
     `with no box left the daemon had at most ${most(({ openFiles }) => openFiles)} files open and ${Math.round(most(({ memoryMib }) => memoryMib))} MiB of its own memory`,
   ];
 }

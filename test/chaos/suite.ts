@@ -3,7 +3,7 @@ import { SeenRuns } from './check/leaks.ts';
 import { openFiles, ownMemoryMib } from './check/processes.ts';
 import { patience, until } from '../vm/harness.ts';
 import { Client, jsonOf } from './client.ts';
-import { Daemon, type Driver } from './daemon.ts';
+import { Daemon, type DaemonSteps, type Driver } from './daemon.ts';
 import { planOf } from './plan.ts';
 import { Round, type RoundReport } from './round.ts';
 import { diskMib, shapes } from './shapes.ts';
@@ -16,10 +16,7 @@ export interface RoundResult {
   /** Of the daemon with no box left. */
   readonly openFiles: number;
   readonly memoryMib: number;
-  /** Names of the steps that daemons have come to so far, each with those before which their predecessors had died. */
-  readonly passed: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Names of the steps before which daemons killed themselves in this round. */
-  readonly diedBefore: readonly string[];
+  readonly steps: DaemonSteps;
   /** The steps before which a daemon was to die. */
   readonly before: readonly string[];
   readonly host: HostOfRound;
@@ -60,9 +57,7 @@ export class Suite implements AsyncDisposable {
     if (host !== 'same') await this.#fresh(before);
     const shape = shapes[this.#driver];
     const daemon = this.#daemon;
-    // A new daemon may have died at its start, which is part of the round.
-    const earlier = host === 'same' ? daemon.diedBefore.length : 0;
-    const round = new Round(daemon, new Client(daemon), seed, shape.lanes.length, this.#runs, before);
+    const round = new Round(daemon, new Client(daemon), seed, shape, this.#runs, before);
     const prepared = host === 'prepared' ? makeTemplate(daemon, before.length) : Promise.resolve();
     const failure = await prepared
       .then(() => round.run(planOf(seed, shape)))
@@ -70,8 +65,9 @@ export class Suite implements AsyncDisposable {
         () => undefined,
         (error: unknown) => ({ error: error as Error, history: round.lanes.flatMap((lane) => lane.history), log: daemon.log }),
       );
-    const steps = { passed: daemon.passed, diedBefore: daemon.diedBefore.slice(earlier), before };
-    const result = { seed, report: round.report, ms: performance.now() - began, host, ...steps };
+    // Those of a new host's first start, too.
+    const steps = daemon.takeSteps();
+    const result = { seed, report: round.report, ms: performance.now() - began, host, before, steps };
     if (failure !== undefined) {
       // The next round begins on a host that nothing has happened to.
       await this.#fresh();

@@ -44,6 +44,25 @@ export class Database implements Disposable {
     return this.#db.prepare(`SELECT 1 FROM box_events WHERE box_id = ? AND type = 'wake_failed'`).get(boxId) !== undefined;
   }
 
+  /** Boxes that sleep because nothing went on in them, or because another one needed their memory. */
+  asleepByThemselves(): Set<string> {
+    const rows = this.#db
+      .prepare(
+        `SELECT box_id AS id FROM box_events AS e WHERE type = 'paused' AND json_extract(content, '$.why') IN ('idle', 'memory') AND NOT EXISTS
+         (SELECT 1 FROM box_events WHERE box_id = e.box_id AND seq > e.seq AND type IN ('running', 'stopped', 'lost', 'paused'))`,
+      )
+      .all();
+    return new Set(rows.map((row) => String(row['id'])));
+  }
+
+  /** How often boxes that are still there have fallen asleep so far, by why. */
+  sleeps(): Record<string, number> {
+    const rows = this.#db
+      .prepare(`SELECT json_extract(content, '$.why') AS why, count(*) AS n FROM box_events WHERE type = 'paused' GROUP BY why`)
+      .all();
+    return Object.fromEntries(rows.map((row) => [String(row['why']), Number(row['n'])]));
+  }
+
   /** Ids of boxes that any table names, by table. */
   named(): Map<string, string[]> {
     const tables = this.#db

@@ -3,14 +3,15 @@ import { nameSteps } from './named-steps.ts';
 import { calm, said, type Wish, type WishMessage, wishVariable } from './wish.ts';
 
 /** Loaded into a host daemon before all else: it dies when its parent wishes, with the step's name on its lips. */
-let wish: Wish | null = JSON.parse(process.env[wishVariable] ?? 'null') as Wish | null;
+let wish = JSON.parse(process.env[wishVariable] ?? '{}') as Wish;
 delete process.env[wishVariable];
 const seen = new Set<string>();
 let last = '';
 
 process.on('message', ({ die }: WishMessage) => {
-  wish = die;
+  wish = die === null ? {} : { ...wish, ...die };
   if (die !== null) return;
+  seen.clear();
   process.send?.(calm);
   // It will hardly come to an orderly end, at which this would be written.
   flushCompileCache();
@@ -32,11 +33,9 @@ nameSteps((name) => {
 
 /** The wish that this step fulfils. */
 function turnOf(name: string): string | undefined {
-  if (wish === null) return undefined;
-  if ('before' in wish) {
-    const { before } = wish;
-    return [name, `${last} > ${name}`].find((each) => before.includes(each));
-  }
-  wish = { in: wish.in - 1 };
-  return wish.in <= 0 ? name : undefined;
+  const named = [name, `${last} > ${name}`].find((each) => wish.before?.includes(each));
+  if (wish.in === undefined) return named;
+  const left = wish.in - 1;
+  wish = { ...wish, in: left };
+  return named ?? (left <= 0 ? name : undefined);
 }

@@ -1,10 +1,12 @@
-/**
- * When a daemon is to kill itself with -9: before the n-th step from now on, or before the next one that has one of these names, where
- * `A > B` is a B right after an A.
- */
-export type Wish = { readonly in: number } | { readonly before: readonly string[] };
+/** When a daemon is to kill itself with -9; one does not take back the other. */
+export interface Wish {
+  /** Before the n-th step from now on. */
+  readonly in?: number;
+  /** Before the next step that has one of these names, where `A > B` is a B right after an A. */
+  readonly before?: readonly string[];
+}
 
-/** Sent to a daemon by its parent; null takes it back, to which it answers {@link calm}. */
+/** Sent to a daemon by its parent, besides what it wishes already; null takes all back, to which it answers {@link calm}. */
 export interface WishMessage {
   readonly die: Wish | null;
 }
