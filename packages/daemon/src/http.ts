@@ -50,10 +50,16 @@ function nothingHere(c: HttpContext): ApiError {
     : new ApiError('not_found', message);
 }
 
-/** Writes the answer for any failure; only what is not the caller's mistake is logged with its stack. */
+/**
+ * Writes the answer for any failure. What is not the caller's mistake is logged: a refusal, such as that of a full host, in its own words,
+ * anything else with its stack and cause.
+ */
 export function answerError(c: HttpContext, error: unknown): Response {
   const known = toApiError(error);
-  if (known.status >= 500) c.get('log')?.error({ err: error, code: known.code }, 'request failed');
+  const log = c.get('log');
+  if (known.status >= 500 && known.code !== 'internal' && known.cause === undefined)
+    log?.warn({ code: known.code, reason: known.message }, 'request refused');
+  else if (known.status >= 500) log?.error({ err: error, code: known.code }, 'request failed');
   if (known.retryAfterSeconds !== undefined) c.header('Retry-After', String(known.retryAfterSeconds));
   return c.json(known.body(c.get('requestId') ?? 'req_unknown'), known.status as ContentfulStatusCode);
 }
