@@ -153,6 +153,9 @@ export const hostStatus = z
           .number()
           .nullable()
           .meta({ description: 'Memory that would be free without it: what boxes share of their template counts for none.' }),
+        memory_held_mib: z
+          .int()
+          .meta({ description: "Of the memory of the host: its guest's and what its VMM may take beside it; 0 for a box that sleeps." }),
         memory_mib: z.int(),
         tasks: z.object({ running: z.int(), queued: z.int() }),
       }),

@@ -54,7 +54,7 @@ function cgroup(kind: HostStatus['host']['isolation']['cgroup']): string {
 }
 
 function row(box: HostStatus['boxes'][number]): string[] {
-  const memory = box.memory_used_mib === null ? '-' : mebibytes(box.memory_used_mib);
+  const used = box.memory_used_mib === null ? '-' : mebibytes(box.memory_used_mib);
   return [
     box.id,
     box.user_id ?? '-',
@@ -63,7 +63,7 @@ function row(box: HostStatus['boxes'][number]): string[] {
     box.pid === null ? '-' : String(box.pid),
     box.vm_ip ?? '-',
     duration(box.age_s * 1000),
-    `${memory} / ${mebibytes(box.memory_mib)}`,
+    `${used} / ${box.memory_held_mib === 0 ? '-' : mebibytes(box.memory_held_mib)}`,
     `${mebibytes(box.disk_used_mib)} / ${mebibytes(box.disk_mib)}`,
     box.saved_mib === 0 ? '-' : mebibytes(box.saved_mib),
     box.checkpoints_mib === 0 ? '-' : mebibytes(box.checkpoints_mib),

@@ -21,6 +21,7 @@ suite('what the host tells about itself', () => {
     using bed = new Testbed();
     const daemon = bed.daemon();
     const { box } = await daemon.boxes.create({ userId: 'ada', runtime: 'bash', envVars: {} });
+    const admission = new Admission({ memoryMib: 1000, maxBoxes: 3, diskReserveMib: 0 }, bed.dataDir);
     let phase: Phase = { status: 'starting', reason: 'building images' };
     const info = createHostInfo({
       version: '0.1.0',
@@ -30,7 +31,7 @@ suite('what the host tells about itself', () => {
       report,
       rows: daemon.rows,
       live: daemon.live,
-      admission: new Admission({ memoryMib: 1000, maxBoxes: 3, diskReserveMib: 0 }, bed.dataDir),
+      admission,
       templates: () => [],
       taskCounts: () => ({ running: 1, queued: 2 }),
       drain: (deadlineMs) => daemon.drain(AbortSignal.timeout(deadlineMs)),
@@ -38,6 +39,7 @@ suite('what the host tells about itself', () => {
       phase: () => phase,
       now: () => bed.now + 5000,
     });
+    admission.count(box.id, box.memory_mib);
     const status = hostStatus.parse(await info.status());
     assert.equal(status.capacity.max_boxes, 3);
     assert.equal(status.host.accelerator_reason, report.reason);
@@ -45,6 +47,7 @@ suite('what the host tells about itself', () => {
     assert.equal(shown?.pid, box.pid);
     assert.equal(shown?.age_s, 5);
     assert.equal(shown?.memory_used_mib, 1);
+    assert.equal(shown?.memory_held_mib, status.capacity.memory_committed_mib);
     assert.deepEqual(shown?.tasks, { running: 1, queued: 2 });
     assert.equal(hostHealth.parse(info.health()).reason, 'building images');
     phase = { status: 'ok' };

@@ -97,7 +97,7 @@ function capacity({ rows, admission }: HostInfoParts): HostStatus['capacity'] {
   };
 }
 
-async function boxPart({ usage, live, taskCounts, now }: HostInfoParts, row: BoxRow): Promise<HostStatus['boxes'][number]> {
+async function boxPart({ usage, live, admission, taskCounts, now }: HostInfoParts, row: BoxRow): Promise<HostStatus['boxes'][number]> {
   const box = boxOf(row);
   const [taken, memory] = await Promise.all([
     usage(row),
@@ -120,6 +120,7 @@ async function boxPart({ usage, live, taskCounts, now }: HostInfoParts, row: Box
     checkpoints_mib: tenths(taken.checkpoint_bytes),
     disk_mib: row.diskMib,
     memory_used_mib: memory === null ? null : Math.round(memory / mib),
+    memory_held_mib: admission.heldMib(row.id),
     memory_mib: row.memoryMib,
     tasks: taskCounts(row.id),
   };

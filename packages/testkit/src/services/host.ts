@@ -56,6 +56,7 @@ export class HostDouble implements HostInfo {
         ...this.takes,
         disk_mib: box.disk_mib,
         memory_used_mib: 10,
+        memory_held_mib: 384,
         memory_mib: box.memory_mib,
         tasks: { running: 0, queued: 0 },
       })),
