@@ -44,11 +44,11 @@ export class Database implements Disposable {
     return this.#db.prepare(`SELECT 1 FROM box_events WHERE box_id = ? AND type = 'wake_failed'`).get(boxId) !== undefined;
   }
 
-  /** Boxes that sleep because nothing went on in them, or because another one needed their memory. */
+  /** Boxes that sleep though nobody said so: nothing went on in them, or another one needed their memory, and the daemon may have died meanwhile. */
   asleepByThemselves(): Set<string> {
     const rows = this.#db
       .prepare(
-        `SELECT box_id AS id FROM box_events AS e WHERE type = 'paused' AND json_extract(content, '$.why') IN ('idle', 'memory') AND NOT EXISTS
+        `SELECT box_id AS id FROM box_events AS e WHERE type = 'paused' AND json_extract(content, '$.why') <> 'request' AND NOT EXISTS
          (SELECT 1 FROM box_events WHERE box_id = e.box_id AND seq > e.seq AND type IN ('running', 'stopped', 'lost', 'paused'))`,
       )
       .all();
