@@ -140,6 +140,23 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 6 * p
     assert.equal(completion(await daemon.task('ada', 'Create a Python script that prints hello world')).outcome, 'done');
   });
 
+  test('a machine killed right after a task has begun: its files are whole or not there', async () => {
+    const { pid } = await daemon.create('ada');
+    const path = `/v1/boxes/${await boxId(daemon)}`;
+    const content = `${path}/files/content?path=given.txt`;
+    const prompt = '[[scenario:long words=400 ms=250]] A very long story';
+    const { id } = await daemon.json<{ id: string }>('POST', `${path}/tasks`, { prompt, files: { 'given.txt': 'given' } });
+    await until('the file is there', async () => (await daemon.call('HEAD', content)).status === 200);
+    // The file system commits the names of all files with that of another, also of those whose bytes it has not written yet.
+    assert.equal((await daemon.call('PUT', `${path}/files/content?path=other.txt`, 'other')).status, 200);
+    process.kill(pid, 'SIGKILL');
+    const given = await daemon.call('GET', content);
+    if (given.status !== 404) assert.equal(await given.text(), 'given');
+    const events: TaskEvent[] = [];
+    for await (const event of lines<TaskEvent>(await daemon.call('GET', `${path}/tasks/${id}/events`))) events.push(event);
+    assert.equal(completion(events).outcome, 'interrupted');
+  });
+
   test('a killed agent server and a killed Claude Code come back, their children do not', async () => {
     const id = await boxId(daemon);
     const response = await daemon.call('POST', '/claude_in_the_box', {

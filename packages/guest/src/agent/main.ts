@@ -40,7 +40,7 @@ const context: RunContext = {
     transcripts: new Transcripts(config, settings.workspace, `${settings.spoolDir}/results`),
   },
   writeFile: async (path, bytes) => {
-    // The host has the request until the task ends; a crash before that begins it anew.
+    // A crash before the task begins has it begun anew, with its files; after that it ends, and they are as they came or not there.
     await tree.write(path, [bytes], { durable: false });
   },
   flush: guestFlush(),

@@ -12,7 +12,7 @@ import { notAFile } from './read.ts';
 export interface WriteOptions extends Partial<PourOptions> {
   /** Permission bits. Those of the file that is there, else 0644. */
   readonly mode?: number | undefined;
-  /** Wait until the disk has it (default). Off for many small files that can be written again. */
+  /** Wait until the disk has its name, too (default). Without it a crash may take the file away, but leaves no half or empty one. */
   readonly durable?: boolean | undefined;
 }
 
@@ -98,6 +98,6 @@ async function fill(
   else await pour(body, handle, { limit: options.limit ?? limits.uploadBytes, ownChunks: options.ownChunks });
   if (ground.owner !== undefined) await handle.chown(ground.owner.uid, ground.owner.gid);
   await handle.chmod((options.mode ?? oldMode ?? 0o644) & 0o7777);
-  if (options.durable !== false) await handle.sync();
+  await handle.sync();
   return await handle.stat();
 }
