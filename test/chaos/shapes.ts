@@ -3,7 +3,7 @@ import type { Shape } from './plan.ts';
 
 /**
  * How large a round is. The double's guest keeps files as JSON, so none of its are large. Virtual machines are emulated in CI: never more
- * than three of them at once. What is idle for longer than a second or four is so only where a caller waits or rests.
+ * than three of them at once. Boxes sleep so soon that they do while their caller waits for something else.
  */
 export const shapes: Readonly<Record<Driver, Shape>> = {
   double: {

@@ -152,8 +152,7 @@ suite('what is acknowledged is never lost, whatever is killed', { timeout: 6 * p
     process.kill(pid, 'SIGKILL');
     const given = await daemon.call('GET', content);
     if (given.status !== 404) assert.equal(await given.text(), 'given');
-    const events: TaskEvent[] = [];
-    for await (const event of lines<TaskEvent>(await daemon.call('GET', `${path}/tasks/${id}/events`))) events.push(event);
+    const events = await Array.fromAsync(lines<TaskEvent>(await daemon.call('GET', `${path}/tasks/${id}/events`)));
     assert.equal(completion(events).outcome, 'interrupted');
   });
 

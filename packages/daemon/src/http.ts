@@ -56,10 +56,9 @@ function nothingHere(c: HttpContext): ApiError {
  */
 export function answerError(c: HttpContext, error: unknown): Response {
   const known = toApiError(error);
-  const log = c.get('log');
-  if (known.status >= 500 && known.code !== 'internal' && known.cause === undefined)
-    log?.warn({ code: known.code, reason: known.message }, 'request refused');
-  else if (known.status >= 500) log?.error({ err: error, code: known.code }, 'request failed');
+  const isRefusal = known.code !== 'internal' && known.cause === undefined;
+  if (known.status >= 500 && isRefusal) c.get('log')?.warn({ code: known.code, reason: known.message }, 'request refused');
+  if (known.status >= 500 && !isRefusal) c.get('log')?.error({ err: error, code: known.code }, 'request failed');
   if (known.retryAfterSeconds !== undefined) c.header('Retry-After', String(known.retryAfterSeconds));
   return c.json(known.body(c.get('requestId') ?? 'req_unknown'), known.status as ContentfulStatusCode);
 }

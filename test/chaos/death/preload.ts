@@ -11,6 +11,7 @@ let last = '';
 process.on('message', ({ die }: WishMessage) => {
   wish = die === null ? {} : { ...wish, ...die };
   if (die !== null) return;
+  // Each part of a round is told anew what it came to.
   seen.clear();
   process.send?.(calm);
   // It will hardly come to an orderly end, at which this would be written.
